@@ -1,0 +1,105 @@
+"""Set-wise statements: one execution writes all the rows of a table that a group of operations staged."""
+
+from collections.abc import Callable, Collection, Sequence
+from functools import cache
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, Integer, LargeBinary, SmallInteger, Table
+
+Row = Sequence[Any]
+_ARRAY_TYPES: tuple[tuple[type, str], ...] = (
+    (Boolean, "boolean[]"),
+    (SmallInteger, "bigint[]"),
+    (BigInteger, "bigint[]"),
+    (Integer, "bigint[]"),
+    (LargeBinary, "bytea[]"),
+)
+
+
+def write(driver: Any, dialect: str, table: Table, rows: Collection[Row], *, replace: bool) -> None:
+    """Insert `rows` (values in the order of the table's columns); `replace` overwrites a row of the same key.
+
+    SQLite prepares once and steps per row; PostgreSQL unnests one array per column.
+    """
+    sql = _statement(table, dialect, replace)
+    if dialect == "sqlite":
+        driver.executemany(sql, rows)
+        return
+    adapt = _postgres_adapters(table)
+    columns = [list(column) if fix is None else [fix(v) for v in column]
+               for fix, column in zip(adapt, zip(*rows, strict=True), strict=True)]  # fmt: skip
+    with driver.cursor() as cursor:
+        cursor.execute(sql, columns, prepare=True)
+
+
+def remove(driver: Any, dialect: str, table: Table, keys: Collection[tuple[Any, ...]]) -> None:
+    """Delete the rows with these primary keys."""
+    names = [column.name for column in table.primary_key.columns]
+    if dialect == "sqlite":
+        condition = " AND ".join(f'"{name}" = ?' for name in names)
+        driver.executemany(f'DELETE FROM "{table.name}" WHERE {condition}', keys)
+        return
+    arrays = ", ".join(f"%s::{_array_type(column)}" for column in table.primary_key.columns)
+    listed = ", ".join(f'"{name}"' for name in names)
+    with driver.cursor() as cursor:
+        cursor.execute(
+            f'DELETE FROM "{table.name}" WHERE ({listed}) IN (SELECT * FROM unnest({arrays}))',
+            [list(column) for column in zip(*keys, strict=True)],
+        )
+
+
+@cache
+def select_by_key(table: Table, dialect: str, lock: bool) -> str:
+    """SELECT of all columns, in order, by primary key."""
+    mark = "?" if dialect == "sqlite" else "%s"
+    columns = ", ".join(f'"{column.name}"' for column in table.columns)
+    condition = " AND ".join(f'"{column.name}" = {mark}' for column in table.primary_key.columns)
+    suffix = " FOR UPDATE" if lock and dialect != "sqlite" else ""
+    return f'SELECT {columns} FROM "{table.name}" WHERE {condition}{suffix}'
+
+
+@cache
+def key_of(table: Table) -> Callable[[Row], tuple[Any, ...]]:
+    """A function from a row to its primary key."""
+    names = [column.name for column in table.columns]
+    places = [names.index(column.name) for column in table.primary_key.columns]
+    assert places, f"{table.name} has no primary key"
+    if len(places) == 1:
+        (only,) = places
+        return lambda row: (row[only],)
+    if len(places) == 2:
+        first, second = places
+        return lambda row: (row[first], row[second])
+    return lambda row: tuple(row[place] for place in places)
+
+
+@cache
+def _statement(table: Table, dialect: str, replace: bool) -> str:
+    columns = ", ".join(f'"{column.name}"' for column in table.columns)
+    if dialect == "sqlite":
+        sql = f'INSERT INTO "{table.name}" ({columns}) VALUES ({", ".join("?" for _ in table.columns)})'
+    else:
+        arrays = ", ".join(f"%s::{_array_type(column)}" for column in table.columns)
+        sql = f'INSERT INTO "{table.name}" ({columns}) SELECT * FROM unnest({arrays})'
+    if replace:
+        key = ", ".join(f'"{column.name}"' for column in table.primary_key.columns)
+        others = [column.name for column in table.columns if not column.primary_key]
+        changes = ", ".join(f'"{name}" = excluded."{name}"' for name in others)
+        sql += f" ON CONFLICT ({key}) DO " + (f"UPDATE SET {changes}" if changes else "NOTHING")
+    return sql
+
+
+def _array_type(column: Any) -> str:
+    for kind, name in _ARRAY_TYPES:
+        if isinstance(column.type, kind) or isinstance(getattr(column.type, "impl", None), kind):
+            return name
+    return "text[]"
+
+
+@cache
+def _postgres_adapters(table: Table) -> tuple[Callable[[Any], Any] | None, ...]:
+    # SQLite stores booleans as given by the services (True or 1); PostgreSQL insists on bool.
+    return tuple(
+        (lambda value: None if value is None else bool(value)) if isinstance(column.type, Boolean) else None
+        for column in table.columns
+    )

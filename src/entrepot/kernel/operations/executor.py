@@ -1,0 +1,326 @@
+"""The edge of every operation: queues, group commit, retries. Nothing else commits.
+
+Commands wait in one queue. A worker thread (one on SQLite, a few on PostgreSQL) takes all that wait, runs them in one
+transaction and answers after the commit. When the commit fails, each is run again alone.
+"""
+
+import asyncio
+import logging
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from random import Random
+from typing import Any, TypeVar, cast
+
+from sqlalchemy.exc import DBAPIError
+
+from entrepot.kernel.database import RetryAlone
+from entrepot.kernel.operations.context import Actor
+from entrepot.kernel.operations.declaration import Answer, Operation, Request
+from entrepot.kernel.operations.errors import Conflict, Refusal, Unavailable
+from entrepot.kernel.operations.runtime import Call, Outcome, Runtime
+
+log = logging.getLogger(__name__)
+A = TypeVar("A", bound=Answer)
+Resolve = Callable[[Outcome], None]
+_Item = tuple[Call, Resolve]
+ATTEMPTS_ALONE = 6
+INTERNAL_PROBLEM = {
+    "type": "https://entrepot.dev/problems/internal",
+    "title": "Internal error",
+    "title_zh": "内部错误",
+    "status": 500,
+    "detail": "The operation failed and nothing was changed. The failure was recorded.",
+}
+
+
+class Executor:
+    """Runs commands and queries of a `Runtime`. Start it before use and stop it after; it may be used as a context."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        *,
+        writers: int | None = None,
+        readers: int = 4,
+        group: int | None = None,
+        seed: int | None = None,
+        max_waiting: int = 20_000,
+    ) -> None:
+        self.runtime = runtime
+        sqlite = runtime.database.dialect == "sqlite"
+        self.writers = 1 if sqlite else (writers or 4)
+        self.group = group or (512 if sqlite else 64)
+        self.max_waiting = max_waiting
+        self.counts: dict[tuple[str, int], int] = {}
+        self.seconds: dict[str, float] = {}
+        self.committed = threading.Event()  # set after each commit: the sealer sleeps on it
+        self._seed = int.from_bytes(os.urandom(8)) if seed is None else seed
+        self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._readers = ThreadPoolExecutor(readers, thread_name_prefix="reader")
+        self._local = threading.local()
+        self._stopping = False
+
+    # --- life --------------------------------------------------------------------------------------------------
+
+    def start(self) -> "Executor":
+        """Start the worker threads."""
+        for number in range(self.writers):
+            thread = threading.Thread(target=self._work, args=(number,), name=f"writer-{number}", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+        return self
+
+    def stop(self) -> None:
+        """Answer what waits, then stop."""
+        self._stopping = True
+        for _ in self._threads:
+            self._queue.put(None)
+        for thread in self._threads:
+            thread.join(timeout=30)
+        self._threads.clear()
+        self._readers.shutdown(wait=True)
+
+    def __enter__(self) -> "Executor":
+        return self.start()
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
+
+    # --- calling -----------------------------------------------------------------------------------------------
+
+    async def execute(self, request: Request[A], actor: Actor, key: str = "", door: str = "inprocess") -> A:
+        """Run a command or query from the event loop. Raises Refusal."""
+        return cast(A, (await self.outcome(request, actor, key, door)).result())
+
+    def run(self, request: Request[A], actor: Actor, key: str = "", door: str = "inprocess") -> A:
+        """Run a command or query from a thread that is neither the event loop nor a writer. Raises Refusal."""
+        return cast(A, self.submit(request, actor, key, door).result().result())
+
+    async def outcome(self, request: Request[Any], actor: Actor, key: str = "", door: str = "inprocess") -> Outcome:
+        """Like `execute`, but a refusal is returned, not raised: what the doors need."""
+        call = self.runtime.prepare(request, actor, key, door)
+        loop = asyncio.get_running_loop()
+        if call.operation.kind == "query":
+            return await loop.run_in_executor(self._readers, self._ask, call)
+        future: asyncio.Future[Outcome] = loop.create_future()
+        self._enqueue(call, _LoopAnswer(loop, future))
+        return await future
+
+    def submit(
+        self, request: Request[Any], actor: Actor, key: str = "", door: str = "inprocess"
+    ) -> "Future[Outcome]":
+        """Like `outcome`, for threads: a concurrent future."""
+        assert threading.current_thread() not in self._threads, "a handler uses ctx.call, not the executor"
+        call = self.runtime.prepare(request, actor, key, door)
+        if call.operation.kind == "query":
+            return self._readers.submit(self._ask, call)
+        future: Future[Outcome] = Future()
+        self._enqueue(call, future.set_result)
+        return future
+
+    def refuse(self, operation: Operation, request: Request[Any], actor: Actor, refusal: Refusal, door: str) -> None:
+        """Leave the event of a refusal that the edge itself decided (a bad key, a rate limit)."""
+        self._queue.put((Call(request, operation, actor, "", door), _Recorded(refusal)))
+
+    def waiting(self) -> int:
+        """Commands in the queue."""
+        return self._queue.qsize()
+
+    def _enqueue(self, call: Call, resolve: Resolve) -> None:
+        if self._stopping or self._queue.qsize() >= self.max_waiting:
+            resolve(
+                Outcome.refused(Unavailable("executor/overloaded", "Too much work is waiting; send the same key again."))
+            )
+            return
+        self._queue.put((call, resolve))
+
+    # --- queries -----------------------------------------------------------------------------------------------
+
+    def _ask(self, call: Call) -> Outcome:
+        started = time.perf_counter()
+        outcome: Outcome
+        try:
+            with self.runtime.database.reader() as uow:
+                outcome = self.runtime.ask(uow, call, self._random())
+        except Refusal as refusal:
+            outcome = Outcome.refused(refusal)
+            if refusal.status in {401, 403}:
+                self._queue.put((call, _Recorded(refusal)))
+        except Exception:
+            log.exception("%s failed", call.operation.name)
+            outcome = Outcome(500, "", problem=dict(INTERNAL_PROBLEM))
+        self._count(call, outcome, time.perf_counter() - started)
+        return outcome
+
+    def _random(self) -> Random:
+        random = getattr(self._local, "random", None)
+        if random is None:
+            random = self._local.random = Random(self._seed)
+        return cast(Random, random)
+
+    # --- the worker ----------------------------------------------------------------------------------------------
+
+    def _work(self, number: int) -> None:
+        random = Random(self._seed + number)
+        while True:
+            first = self._queue.get()
+            if first is None:
+                return
+            group = [first]
+            ended = self._gather(group)
+            started = time.perf_counter()
+            outcomes = self._run_group(group, random)
+            each = (time.perf_counter() - started) / len(group)
+            self.committed.set()
+            self._answer(group, outcomes, each)
+            if ended:
+                return
+
+    def _gather(self, group: list[_Item]) -> bool:
+        """Add what waits; true when the end was announced."""
+        while len(group) < self.group:
+            try:
+                item = self._queue.get_nowait()
+            except queue.Empty:
+                return False
+            if item is None:
+                return True
+            group.append(item)
+        return False
+
+    def _run_group(self, group: Sequence[_Item], random: Random) -> list[Outcome]:
+        if len(group) > 1:
+            try:
+                return self._transaction(group, random)
+            except Exception as error:  # noqa: BLE001 - whatever it was, each is judged alone
+                if not isinstance(error, RetryAlone):
+                    log.info("a group of %d is retried alone: %s", len(group), error)
+        return [self._run_alone(item, random) for item in group]
+
+    def _run_alone(self, item: _Item, random: Random) -> Outcome:
+        for attempt in range(ATTEMPTS_ALONE):
+            try:
+                return self._transaction([item], random)[0]
+            except RetryAlone:
+                time.sleep(random.uniform(0, 0.002 * 2**attempt))
+            except Exception as error:  # noqa: BLE001
+                if _passing(error) and attempt + 1 < ATTEMPTS_ALONE:
+                    time.sleep(random.uniform(0, 0.01 * 2**attempt))
+                    continue
+                return self._failed(item, error)
+        return Outcome.refused(
+            Unavailable("executor/contended", "Others kept changing the same things; send the same key again.")
+        )
+
+    def _transaction(self, group: Sequence[_Item], random: Random) -> list[Outcome]:
+        runtime = self.runtime
+        with runtime.database.unit() as uow:
+            given = runtime.stored(uow, [call for call, _ in group])
+            outcomes: list[Outcome] = []
+            seen: dict[bytes, tuple[bytes, Outcome]] = {}
+            for call, resolve in group:
+                if isinstance(resolve, _Recorded):
+                    uow.begin_operation()
+                    outcomes.append(runtime.record_refusal(uow, call, resolve.refusal))
+                    continue
+                stored = given.get(call.id) if call.id else None
+                if stored is not None:
+                    outcomes.append(runtime.replay(call, stored))
+                    continue
+                if call.id and call.id in seen:
+                    request_hash, earlier = seen[call.id]
+                    outcomes.append(runtime.replay(call, (request_hash, earlier.status, earlier.json)))
+                    continue
+                outcome = runtime.perform(uow, call, random)
+                if call.id:
+                    seen[call.id] = (call.request_hash, outcome)
+                outcomes.append(outcome)
+            uow.begin_operation()
+        return outcomes
+
+    def _failed(self, item: _Item, error: Exception) -> Outcome:
+        call = item[0]
+        if _integrity(error):
+            refusal: Refusal = Conflict("database/constraint", f"{call.operation.name}: this was changed or exists already.")
+        else:
+            log.error("%s failed", call.operation.name, exc_info=error)
+            refusal = _InternalError("internal", str(INTERNAL_PROBLEM["detail"]))
+        try:
+            with self.runtime.database.unit() as uow:
+                return self.runtime.record_refusal(uow, call, refusal)
+        except Exception:
+            log.exception("the failure of %s could not be recorded", call.operation.name)
+            return Outcome.refused(Unavailable("database/unreachable", "The database cannot be reached; try again."))
+
+    # --- answering -----------------------------------------------------------------------------------------------
+
+    def _answer(self, group: Sequence[_Item], outcomes: Sequence[Outcome], each_s: float) -> None:
+        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Outcome], Outcome]]] = {}
+        for (call, resolve), outcome in zip(group, outcomes, strict=True):
+            self._count(call, outcome, each_s)
+            if isinstance(resolve, _LoopAnswer):
+                by_loop.setdefault(resolve.loop, []).append((resolve.future, outcome))
+            else:
+                resolve(outcome)
+        for loop, answers in by_loop.items():
+            try:
+                loop.call_soon_threadsafe(_resolve_all, answers)
+            except RuntimeError:
+                log.warning("%d answers found their event loop closed", len(answers))
+
+    def _count(self, call: Call, outcome: Outcome, seconds: float) -> None:
+        name = call.operation.name
+        self.counts[name, outcome.status] = self.counts.get((name, outcome.status), 0) + 1
+        self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+
+
+class _InternalError(Refusal):
+    status = 500
+    title = ("Internal error", "内部错误")
+
+
+class _LoopAnswer:
+    __slots__ = ("future", "loop")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, future: "asyncio.Future[Outcome]") -> None:
+        self.loop = loop
+        self.future = future
+
+    def __call__(self, outcome: Outcome) -> None:
+        self.loop.call_soon_threadsafe(_resolve_all, [(self.future, outcome)])
+
+
+class _Recorded:
+    __slots__ = ("refusal",)
+
+    def __init__(self, refusal: Refusal) -> None:
+        self.refusal = refusal
+
+    def __call__(self, outcome: Outcome) -> None:
+        """Nobody waits for this one."""
+
+
+def _resolve_all(answers: list[tuple["asyncio.Future[Outcome]", Outcome]]) -> None:
+    for future, outcome in answers:
+        if not future.done():
+            future.set_result(outcome)
+
+
+def _driver_error(error: BaseException) -> BaseException:
+    return error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+
+
+def _integrity(error: BaseException) -> bool:
+    return any(kind.__name__ == "IntegrityError" for kind in type(_driver_error(error)).__mro__)
+
+
+def _passing(error: BaseException) -> bool:
+    """Deadlocks, serialisation failures, unique keys lost in a race, a busy or restarting server."""
+    return any(kind.__name__ in {"OperationalError", "IntegrityError"} for kind in type(_driver_error(error)).__mro__)
+
+

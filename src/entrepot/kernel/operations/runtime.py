@@ -1,0 +1,232 @@
+"""Running one operation inside a unit of work: permission, handler, event, stored answer."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+import orjson
+
+from entrepot.kernel.database import Database, Scope, UnitOfWork
+from entrepot.kernel.database.unit_of_work import NeedsSavepoint
+from entrepot.kernel.events.tables import events
+from entrepot.kernel.operations.canonical import canonical, content_hash
+from entrepot.kernel.operations.clock import Clock
+from entrepot.kernel.operations.context import Actor, Context
+from entrepot.kernel.operations.declaration import Answer, Operation, Request
+from entrepot.kernel.operations.errors import Conflict, Forbidden, Refusal, Unauthorised
+from entrepot.kernel.operations.system import Registry
+from entrepot.kernel.operations.tables import answered
+
+EVENT_STREAM = "events"
+UNSTORED_STATUS = frozenset({401, 403, 429, 503})
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of a call: an answer (status 200) or a problem document."""
+
+    status: int
+    json: str
+    answer: Answer | None = None
+    problem: dict[str, Any] | None = None
+    replayed: bool = False
+
+    def result(self) -> Answer:
+        """The answer, or the refusal raised."""
+        if self.answer is None:
+            assert self.problem is not None
+            raise Refusal.from_problem(self.problem)
+        return self.answer
+
+    @staticmethod
+    def refused(refusal: Refusal) -> "Outcome":
+        """The outcome of a refusal."""
+        problem = refusal.problem()
+        return Outcome(refusal.status, orjson.dumps(problem).decode(), problem=problem)
+
+
+@dataclass(slots=True)
+class Call:
+    """A request on its way through the executor; an empty `key` (queries, the kernel itself) is never stored."""
+
+    request: Request[Any]
+    operation: Operation
+    actor: Actor
+    key: str
+    door: str = "inprocess"
+    id: bytes = b""
+    request_hash: bytes = b""
+
+
+@dataclass(slots=True)
+class Runtime:
+    """What every operation shares: database, registry, clock, and how services with settings are made."""
+
+    database: Database
+    registry: Registry
+    clock: Clock
+    hash_key: bytes = b""
+    make_workflows: Callable[[Scope], Any] | None = None
+    make_documents: Callable[[Scope], Any] | None = None
+    make_vault: Callable[[Scope], Any] | None = None
+    make_things: Callable[[Scope], Any] | None = None
+    extras: dict[str, Any] = field(default_factory=dict)
+
+    # --- before ------------------------------------------------------------------------------------------------
+
+    def prepare(self, request: Request[Any], actor: Actor, key: str, door: str) -> Call:
+        """The call of a request, with the digests that its idempotency needs."""
+        call = Call(request, self.registry.of(request), actor, key, door)
+        if key:
+            call.id = hashlib.blake2b(
+                f"{actor.tenant}\0{actor.id}\0{key}".encode(), digest_size=16, key=self.hash_key
+            ).digest()
+            call.request_hash = hashlib.blake2b(
+                f"{call.operation.name}\0{request.model_dump_json()}".encode(), digest_size=16, key=self.hash_key
+            ).digest()
+        return call
+
+    def stored(self, uow: UnitOfWork, calls: list[Call]) -> dict[bytes, tuple[bytes, int, str]]:
+        """Answers already given to the keys of these calls: id → (request hash, status, answer)."""
+        ids = [call.id for call in calls if call.id]
+        if not ids:
+            return {}
+        sql = f"SELECT id, request_hash, status, answer FROM answered WHERE {uow.any_('id', len(ids))}"
+        return {bytes(row[0]): (bytes(row[1]), row[2], row[3]) for row in uow.read(sql, ids)}
+
+    def replay(self, call: Call, stored: tuple[bytes, int, str]) -> Outcome:
+        """The stored answer of the call's key, or a conflict when its content was another."""
+        request_hash, status, text = stored
+        if request_hash != call.request_hash:
+            return Outcome.refused(
+                Conflict(
+                    "idempotency/other-content",
+                    f"The idempotency key {call.key!r} was used with another request; send a new key.",
+                )
+            )
+        if status != 200:
+            return Outcome(status, text, problem=orjson.loads(text), replayed=True)
+        return Outcome(200, text, answer=call.operation.answer.model_validate_json(text), replayed=True)
+
+    # --- during ------------------------------------------------------------------------------------------------
+
+    def perform(self, uow: UnitOfWork, call: Call, random: Random) -> Outcome:
+        """Run a command in the group of `uow`; a refusal takes back the operation alone.
+
+        Raises whatever is not a refusal: the executor then rolls the group back.
+        """
+        savepoint = call.operation.needs_savepoint
+        while True:
+            context = Context(self, uow, call.actor, call.operation, self.clock.now_us(), random)
+            uow.begin_operation(savepoint=savepoint)
+            try:
+                self.check_permission(context, call.operation, call.request)
+                answer = call.operation.handler(context, call.request)
+                uow.end_operation()
+                break
+            except NeedsSavepoint:
+                uow.refuse_operation()
+                savepoint = call.operation.needs_savepoint = True
+            except Refusal as refusal:
+                uow.refuse_operation()
+                return self.record_refusal(uow, call, refusal, context)
+        return self._record_answer(uow, call, answer, context)
+
+    def ask(self, uow: UnitOfWork, call: Call, random: Random) -> Outcome:
+        """Run a query on a read-only unit of work. Raises Refusal."""
+        context = Context(self, uow, call.actor, call.operation, self.clock.now_us(), random)
+        self.check_permission(context, call.operation, call.request)
+        answer = call.operation.handler(context, call.request)
+        return Outcome(200, answer.model_dump_json(), answer=answer)
+
+    def check_permission(self, context: Context, operation: Operation, request: Request[Any]) -> None:
+        """Raise Unauthorised or Forbidden unless the actor may run the operation on this object."""
+        if operation.scope and operation.scope not in context.actor.scopes:
+            if context.actor.kind == "anonymous":
+                raise Unauthorised("sign-in/required", f"Sign in to use {operation.name}.")
+            raise Forbidden(
+                "permission/no-scope", f"{operation.name} needs the permission {operation.scope}.", scope=operation.scope
+            )
+        self.check_relation(context, operation, request)
+
+    def check_relation(self, context: Context, operation: Operation, request: Request[Any]) -> None:
+        """Raise Forbidden unless the actor's party stands in the declared relation; systems act for the tenant."""
+        if context.actor.kind == "system":
+            return
+        rule = operation.relation
+        if rule is not None and not rule.check(context, request):
+            raise Forbidden("permission/no-relation", f"{operation.name}: you must be {rule.describe()}.")
+        barred = operation.not_by
+        if barred is not None and barred.check(context, request):
+            raise Forbidden(
+                "permission/own-approval", f"{operation.name}: another person must do this, not the one who asked for it."
+            )
+
+    # --- after -------------------------------------------------------------------------------------------------
+
+    def _record_answer(self, uow: UnitOfWork, call: Call, answer: Answer, context: Context) -> Outcome:
+        operation = call.operation
+        text = answer.model_dump_json()
+        kept = answer.model_dump_json(exclude=set(operation.hidden_answer)) if operation.hidden_answer else text
+        data = f'{{"request":{_request_json(call)},"answer":{kept}}}'
+        self._write_event(uow, context, call, operation.name, _subject(call, answer), 200, data)
+        for kind, extra, subject in context.emitted:
+            self._write_event(uow, context, call, kind, subject, 200, canonical(extra))
+        if call.id:
+            uow.insert(
+                answered,
+                (call.id, call.actor.tenant, operation.name, call.request_hash, 200, kept, context.now_us),
+            )
+        return Outcome(200, text, answer=answer)
+
+    def record_refusal(
+        self, uow: UnitOfWork, call: Call, refusal: Refusal, context: Context | None = None
+    ) -> Outcome:
+        """Leave the event of a refusal and, where the same key must meet the same answer, the answer."""
+        if context is None:
+            context = Context(self, uow, call.actor, call.operation, self.clock.now_us(), Random())
+        outcome = Outcome.refused(refusal)
+        data = f'{{"request":{_request_json(call)},"problem":{outcome.json}}}'
+        self._write_event(uow, context, call, call.operation.name, _subject(call, None), refusal.status, data)
+        if call.id and refusal.status not in UNSTORED_STATUS:
+            uow.insert(
+                answered,
+                (call.id, call.actor.tenant, call.operation.name, call.request_hash, refusal.status, outcome.json,
+                 context.now_us),
+            )  # fmt: skip
+        return outcome
+
+    def _write_event(
+        self, uow: UnitOfWork, context: Context, call: Call, kind: str, subject: str, status: int, data: str
+    ) -> None:
+        actor, identifier = call.actor, context.new_id("evt")
+        fields = (
+            actor.tenant, identifier, kind, subject, actor.id, actor.party, context.now_us, call.operation.name,
+            call.door, status, data,
+        )  # fmt: skip
+        digest = content_hash(*fields)
+        uow.insert(events, (*fields, digest))
+        uow.seal(actor.tenant, EVENT_STREAM, identifier, digest)
+
+
+def _request_json(call: Call) -> str:
+    hidden = call.operation.hidden
+    return call.request.model_dump_json(exclude=set(hidden)) if hidden else call.request.model_dump_json()
+
+
+def _subject(call: Call, answer: Answer | None) -> str:
+    operation = call.operation
+    if operation.subject:
+        for source in (answer, call.request):
+            value = getattr(source, operation.subject, "") if source is not None else ""
+            if value:
+                return str(value)
+    rule = operation.relation
+    if rule is not None and not rule.own_party:
+        return str(getattr(call.request, rule.field, "") or "")
+    return str(getattr(answer, "id", "") or "")
+
+
+__all__ = ["Call", "Outcome", "Runtime"]
