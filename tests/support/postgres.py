@@ -8,12 +8,12 @@ In a test, take the `database` fixture. Elsewhere::
     python -m tests.support.postgres                   # prints a URL and runs until Ctrl-C
     python -m tests.support.postgres --durable --json  # the same with fsync, for benchmarks and crash tests
 
-Every server has its own temporary data folder, its own password and a free port on the loopback interface, so any number
-of them run side by side; only processes started here are ever stopped. PostgreSQL refuses to run as root, therefore root
-drops to the unprivileged `nobody` for the server alone, without adding a user.
+Every server has its own temporary data folder, its own password and a free port on the loopback interface, so any
+number of them run side by side; only processes started here are ever stopped. PostgreSQL refuses to run as root,
+therefore root drops to the unprivileged `nobody` for the server alone, without adding a user.
 
-`ENTREPOT_TEST_POSTGRES_URL` (an administrator's URL, `postgresql://user:password@host:port/postgres`) names a server that
-runs already, Debian's for example; then nothing is started and the databases made here are dropped at the end.
+`ENTREPOT_TEST_POSTGRES_URL` (an administrator's URL, `postgresql://user:password@host:port/postgres`) names a server
+that runs already, Debian's for example; then nothing is started and the databases made here are dropped at the end.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import Any, Self
 
 START_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 20
@@ -73,7 +73,6 @@ class Cluster:
     durable: bool
     port: int = 0
     process: subprocess.Popen[bytes] | None = None
-    _log: IO[bytes] | None = None
 
     @classmethod
     def create(cls, *, durable: bool = False, parent: Path | None = None) -> Self:
@@ -136,17 +135,22 @@ class Cluster:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.remove()
 
     def _initialise(self) -> None:
         secret = self.folder / "password"
         secret.write_text(self.password)
         _give_to_server_user(secret)
-        command = [self.programs / "initdb", "-D", self.folder / "data", "-U", "postgres", "--encoding=UTF8", "--no-sync"]
+        command = [str(self.programs / "initdb"), "-D", str(self.folder / "data"), "-U", "postgres", "--no-sync"]
+        command += ["--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8"]
         # "password" rather than SCRAM: the link is the loopback, and a handshake of 4096 hashes would slow every test.
-        command += ["--locale-provider=builtin", "--locale=C.UTF-8", "--auth=password", f"--pwfile={secret}"]
-        done = subprocess.run(command, capture_output=True, check=False, **_as_server_user(self.folder))
+        command += ["--auth=password", f"--pwfile={secret}"]
+        done: subprocess.CompletedProcess[bytes] = subprocess.run(
+            command, capture_output=True, check=False, **_as_server_user(self.folder)
+        )
         if done.returncode:
             raise PostgresUnavailable(f"initdb failed:\n{done.stdout.decode()}{done.stderr.decode()}")
         secret.unlink()
@@ -155,9 +159,9 @@ class Cluster:
             conf.writelines(f"{name} = {value}\n" for name, value in settings.items())
 
     def _try_start(self, port: int) -> bool:
-        command = [self.programs / "postgres", "-D", self.folder / "data", "-p", str(port)]
+        command = [str(self.programs / "postgres"), "-D", str(self.folder / "data"), "-p", str(port)]
         with (self.folder / "server.log").open("ab") as log:
-            process = subprocess.Popen(
+            process: subprocess.Popen[bytes] = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -250,8 +254,8 @@ class Databases:
 def server(*, durable: bool = False) -> Iterator[Databases]:
     """Databases on a server that lives as long as the block, also when this process is killed.
 
-    The server is held by a keeper process that waits for the end of its standard input: the operating system closes that
-    pipe however this process ends, so no server outlives its test run.
+    The server is held by a keeper process that waits for the end of its standard input: the operating system closes
+    that pipe however this process ends, so no server outlives its test run.
     """
     given = os.environ.get("ENTREPOT_TEST_POSTGRES_URL")
     if given:
@@ -277,7 +281,7 @@ def server(*, durable: bool = False) -> Iterator[Databases]:
         keeper.stdout.close()
 
 
-# --------------------------------------------------------------------------- the unprivileged user, and what it can reach
+# ------------------------------------------------------------------------- the unprivileged user, and what it can reach
 
 
 def _server_user() -> pwd.struct_passwd | None:
@@ -361,9 +365,14 @@ def main() -> int:
     hello = {"url": url, "admin_url": cluster.admin_url, "pid": cluster.pid, "folder": str(cluster.folder)}
     print(json.dumps(hello) if options.json else url, flush=True)
     if options.until_eof:
-        threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
+        threading.Thread(target=_at_eof, args=(ended.set,), daemon=True).start()
     ended.wait()
     return 0
+
+
+def _at_eof(then: Callable[[], None]) -> None:
+    sys.stdin.read()
+    then()
 
 
 if __name__ == "__main__":
