@@ -186,7 +186,7 @@ class UnitOfWork:
         self._driver = self._connection.connection.driver_connection
 
     def begin_operation(self, *, savepoint: bool = False) -> None:
-        """Mark where the next operation starts; with `savepoint` the earlier rows are written and a savepoint opened."""
+        """Mark where the next operation starts; `savepoint` writes the earlier rows and opens one at once."""
         self._mark = len(self._undo)
         self._earlier_staged = bool(any(self._inserts.values()) or any(self._upserts.values()))
         if savepoint:

@@ -27,7 +27,7 @@ class SystemClock:
     def now_us(self) -> int:
         """Microseconds since the epoch, UTC; at least the value returned before."""
         with self._lock:
-            self._last = max(self._last, time.time_ns() // 1000)
+            self._last = max(self._last, time.time_ns() // 1000)  # noqa: TID251 - here the clock comes from
             return self._last
 
 
@@ -60,7 +60,4 @@ _PAIRS = [first + second for first in _DIGITS for second in _DIGITS]
 def stem(now_us: int, random: Random) -> str:
     """Ten characters of time and eight of chance, in Crockford's base 32: identifiers sort by time of making."""
     value = ((now_us & ((1 << 50) - 1)) << 40) | random.getrandbits(40)
-    text = []
-    for shift in range(80, -1, -10):
-        text.append(_PAIRS[(value >> shift) & 1023])
-    return "".join(text)
+    return "".join([_PAIRS[(value >> shift) & 1023] for shift in range(80, -1, -10)])

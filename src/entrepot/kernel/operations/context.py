@@ -96,9 +96,7 @@ class Context:
     def scope(self) -> Scope:
         """What services are made of."""
         if self._scope is None:
-            self._scope = Scope(
-                self.uow, self.tenant, self.now_us, self.random, self.new_id, self.actor.id, self.emit
-            )
+            self._scope = Scope(self.uow, self.tenant, self.now_us, self.random, self.new_id, self.actor.id, self.emit)
         return self._scope
 
     def new_id(self, prefix: str) -> str:

@@ -77,7 +77,9 @@ class Operation:
     `http` is "METHOD /path" under `/v1/<system>`, with `{field}` for path fields; `scope` is what the actor must hold
     ("" for everyone, signed in or not); `relation` what the actor's party must be to the object; `not_by` who may not
     (own approval); `rate` the commands a minute and actor; `confirm` asks a person twice; `phrases` feed the teller;
-    `subject` names the field, of answer or request, that the event is about; `example` is a complete, valid request (the generated tests and the API description use it).
+    `subject` names the field, of answer or
+    request, that the event is about; `example` is a complete, valid request, for the generated tests and the API
+    description.
     """
 
     name: str
@@ -102,7 +104,8 @@ class Operation:
 
     def __post_init__(self) -> None:
         system, dot, rest = self.name.partition(".")
-        assert dot and system.isidentifier() and rest, f"{self.name}: an operation is named <system>.<verb>"
+        named = bool(dot and rest) and system.isidentifier()
+        assert named, f"{self.name}: an operation is named <system>.<verb>"
         assert self.method in {"GET", "POST", "PUT", "PATCH", "DELETE"}, f"{self.name}: http says {self.method!r}"
         assert self.path.startswith("/"), f"{self.name}: http needs a path"
         assert self.kind == "command" or self.method in {"GET", "POST"}, f"{self.name}: a query is GET or POST"

@@ -111,9 +111,7 @@ class Executor:
         self._enqueue(call, _LoopAnswer(loop, future))
         return await future
 
-    def submit(
-        self, request: Request[Any], actor: Actor, key: str = "", door: str = "inprocess"
-    ) -> "Future[Outcome]":
+    def submit(self, request: Request[Any], actor: Actor, key: str = "", door: str = "inprocess") -> "Future[Outcome]":
         """Like `outcome`, for threads: a concurrent future."""
         assert threading.current_thread() not in self._threads, "a handler uses ctx.call, not the executor"
         call = self.runtime.prepare(request, actor, key, door)
@@ -134,7 +132,7 @@ class Executor:
     def _enqueue(self, call: Call, resolve: Resolve) -> None:
         if self._stopping or self._queue.qsize() >= self.max_waiting:
             resolve(
-                Outcome.refused(Unavailable("executor/overloaded", "Too much work is waiting; send the same key again."))
+                Outcome.refused(Unavailable("executor/overloaded", "Too much work waits; send the same key again."))
             )
             return
         self._queue.put((call, resolve))
@@ -246,7 +244,9 @@ class Executor:
     def _failed(self, item: _Item, error: Exception) -> Outcome:
         call = item[0]
         if _integrity(error):
-            refusal: Refusal = Conflict("database/constraint", f"{call.operation.name}: this was changed or exists already.")
+            refusal: Refusal = Conflict(
+                "database/constraint", f"{call.operation.name}: changed by others, or it exists already."
+            )
         else:
             log.error("%s failed", call.operation.name, exc_info=error)
             refusal = _InternalError("internal", str(INTERNAL_PROBLEM["detail"]))
@@ -322,5 +322,3 @@ def _integrity(error: BaseException) -> bool:
 def _passing(error: BaseException) -> bool:
     """Deadlocks, serialisation failures, unique keys lost in a race, a busy or restarting server."""
     return any(kind.__name__ in {"OperationalError", "IntegrityError"} for kind in type(_driver_error(error)).__mro__)
-
-

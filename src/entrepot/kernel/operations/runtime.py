@@ -147,7 +147,9 @@ class Runtime:
             if context.actor.kind == "anonymous":
                 raise Unauthorised("sign-in/required", f"Sign in to use {operation.name}.")
             raise Forbidden(
-                "permission/no-scope", f"{operation.name} needs the permission {operation.scope}.", scope=operation.scope
+                "permission/no-scope",
+                f"{operation.name} needs the permission {operation.scope}.",
+                scope=operation.scope,
             )
         self.check_relation(context, operation, request)
 
@@ -161,7 +163,8 @@ class Runtime:
         barred = operation.not_by
         if barred is not None and barred.check(context, request):
             raise Forbidden(
-                "permission/own-approval", f"{operation.name}: another person must do this, not the one who asked for it."
+                "permission/own-approval",
+                f"{operation.name}: another person must do this, not the one who asked for it.",
             )
 
     # --- after -------------------------------------------------------------------------------------------------
@@ -181,9 +184,7 @@ class Runtime:
             )
         return Outcome(200, text, answer=answer)
 
-    def record_refusal(
-        self, uow: UnitOfWork, call: Call, refusal: Refusal, context: Context | None = None
-    ) -> Outcome:
+    def record_refusal(self, uow: UnitOfWork, call: Call, refusal: Refusal, context: Context | None = None) -> Outcome:
         """Leave the event of a refusal and, where the same key must meet the same answer, the answer."""
         if context is None:
             context = Context(self, uow, call.actor, call.operation, self.clock.now_us(), Random())

@@ -4,8 +4,9 @@ import importlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
-from entrepot.kernel.operations.declaration import Answer, Operation, Request
+from entrepot.kernel.operations.declaration import Operation, Request
 from entrepot.kernel.operations.errors import NotFound
 
 
@@ -73,7 +74,7 @@ class Registry:
         except KeyError:
             raise NotFound("operation/unknown", f"There is no operation {name!r}.") from None
 
-    def of(self, request: Request[Answer] | type[Request[Answer]]) -> Operation:
+    def of(self, request: Request[Any] | type[Request[Any]]) -> Operation:
         """The operation that a request, or its class, belongs to."""
         operation = request.operation
         if operation is None or operation.name not in self._operations:
