@@ -44,6 +44,7 @@ class UnitOfWork:
         self._upserts: dict[Table, dict[tuple[Any, ...], Any]] = {}
         self._undo: list[tuple[dict[Any, Any], Any, Any]] = []
         self._flush_hooks: dict[Any, Any] = {}
+        self._closing_hooks: dict[Any, Any] = {}
         self._commit_hooks: dict[Any, Any] = {}
         self._mark = 0
         self._earlier_staged = False
@@ -100,6 +101,12 @@ class UnitOfWork:
         """Run `callback` before the next flush writes the staged rows; once per key and flush."""
         if key not in self._flush_hooks:
             self.set(self._flush_hooks, key, callback)
+
+    def before_commit(self, key: str, callback: Callable[[], None]) -> None:
+        """Run `callback` once, as the last thing before the commit, after every staged row is written; what it stages
+        is written too. For row locks that must be taken all together, in one order, and held briefly."""
+        if key not in self._closing_hooks:
+            self.set(self._closing_hooks, key, callback)
 
     def on_commit(self, callback: Callable[[], None]) -> None:
         """Run `callback` after the commit; not at all when the operation is refused."""
@@ -243,6 +250,10 @@ class UnitOfWork:
         """Flush and commit; the callbacks run after it."""
         self.end_operation()
         self.flush()
+        if self._closing_hooks:
+            for closing in list(self._closing_hooks.values()):
+                closing()
+            self.flush()
         self._connection.commit()
         self._undo.clear()
         for callback in list(self._commit_hooks.values()):
