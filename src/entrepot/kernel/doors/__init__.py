@@ -1,0 +1,1 @@
+"""The doors that the kernel opens for every declared operation."""
