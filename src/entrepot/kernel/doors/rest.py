@@ -89,7 +89,8 @@ class RestDoor:
             if refused is not None:
                 self._leave_event(operation, actor, refused)
                 return Outcome.refused(refused)
-        return await self.executor.outcome(parsed, actor, key, "rest")
+        door = "cli" if request.headers.get("x-entrepot-door") == "cli" else "rest"
+        return await self.executor.outcome(parsed, actor, key, door)
 
     def _actor(self, request: Request) -> Actor:
         header = request.headers.get("authorization", "")
