@@ -1,8 +1,8 @@
 """Tables of the ledger. Times are microseconds since the epoch; 0 stands for "never" or "not yet".
 
-Two streams are sealed into the hash chain, see `STREAMS`: batches of transfers, and definitions. All other tables can be
-recomputed from these two, and `verify` does: assets, accounts and encumbrances repeat their latest definition; balances
-and holds follow from the transfers.
+Two streams are sealed into the hash chain, see `STREAMS`: batches of transfers, and definitions. All other tables can
+be recomputed from these two, and `verify` does: assets, accounts and encumbrances repeat their latest definition;
+balances and holds follow from the transfers.
 """
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, LargeBinary, Table, Text, text
