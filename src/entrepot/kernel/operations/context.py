@@ -72,6 +72,7 @@ class Context:
         self.random = random
         self.emitted: list[tuple[str, dict[str, Any], str]] = []
         self.depth = 0
+        self.prepared: Any = None
         self._stem = ""
         self._count = 0
         self._scope: Scope | None = None

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from entrepot.kernel.operations.relations import RelationRule
 
 if TYPE_CHECKING:
+    from entrepot.kernel.database import UnitOfWork
     from entrepot.kernel.operations.context import Context
 
 A = TypeVar("A", bound="Answer")
@@ -77,7 +78,8 @@ class Operation:
     `http` is "METHOD /path" under `/v1/<system>`, with `{field}` for path fields; `scope` is what the actor must hold
     ("" for everyone, signed in or not); `relation` what the actor's party must be to the object; `not_by` who may not
     (own approval); `rate` the commands a minute and actor; `confirm` asks a person twice; `phrases` feed the teller;
-    `subject` names the field, of answer or
+    `prepare(reader, tenant, request)` computes what is slow before the
+    transaction (a password hash) and hands it over as `ctx.prepared`; `subject` names the field, of answer or
     request, that the event is about; `example` is a complete, valid request, for the generated tests and the API
     description.
     """
@@ -98,6 +100,7 @@ class Operation:
     rate: int = 6000
     example: Mapping[str, Any] = field(default_factory=dict)
     subject: str = ""
+    prepare: Callable[["UnitOfWork", str, Any], Any] | None = None
     needs_savepoint: bool = False
     hidden: frozenset[str] = frozenset()
     hidden_answer: frozenset[str] = frozenset()

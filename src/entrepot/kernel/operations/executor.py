@@ -107,6 +107,11 @@ class Executor:
         loop = asyncio.get_running_loop()
         if call.operation.kind == "query":
             return await loop.run_in_executor(self._readers, self._ask, call)
+        if call.operation.prepare is not None:
+            try:
+                await loop.run_in_executor(self._readers, self._prepare, call)
+            except Refusal as refusal:
+                return Outcome.refused(refusal)
         future: asyncio.Future[Outcome] = loop.create_future()
         self._enqueue(call, _LoopAnswer(loop, future))
         return await future
@@ -118,6 +123,12 @@ class Executor:
         if call.operation.kind == "query":
             return self._readers.submit(self._ask, call)
         future: Future[Outcome] = Future()
+        if call.operation.prepare is not None:
+            try:
+                self._prepare(call)
+            except Refusal as refusal:
+                future.set_result(Outcome.refused(refusal))
+                return future
         self._enqueue(call, future.set_result)
         return future
 
@@ -136,6 +147,11 @@ class Executor:
             )
             return
         self._queue.put((call, resolve))
+
+    def _prepare(self, call: Call) -> None:
+        assert call.operation.prepare is not None
+        with self.runtime.database.reader() as uow:
+            call.prepared = call.operation.prepare(uow, call.actor.tenant, call.request)
 
     # --- queries -----------------------------------------------------------------------------------------------
 

@@ -58,6 +58,7 @@ class Call:
     door: str = "inprocess"
     id: bytes = b""
     request_hash: bytes = b""
+    prepared: Any = None
 
 
 @dataclass(slots=True)
@@ -120,6 +121,7 @@ class Runtime:
         savepoint = call.operation.needs_savepoint
         while True:
             context = Context(self, uow, call.actor, call.operation, self.clock.now_us(), random)
+            context.prepared = call.prepared
             uow.begin_operation(savepoint=savepoint)
             try:
                 self.check_permission(context, call.operation, call.request)

@@ -1,0 +1,234 @@
+"""Parties and what they may do: organisations, people, role assignments, sessions and keys."""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+from argon2 import PasswordHasher
+from argon2.exceptions import Argon2Error, InvalidHashError
+
+from entrepot.kernel.database import Scope, UnitOfWork
+from entrepot.kernel.operations.canonical import canonical
+from entrepot.kernel.operations.errors import Conflict, Invalid, NotFound
+from entrepot.kernel.parties.checks import credit_code
+from entrepot.kernel.parties.tables import accounts, assignments, credentials, organisations, people
+
+FOREVER = (1 << 62) - 1
+DAY_US = 86_400_000_000
+SESSION_US = DAY_US // 2
+ADMINISTRATORS = frozenset({"system_admin", "security_admin", "audit_admin"})
+CREDENTIAL_CACHE = "credentials"
+# OWASP's recommendation for Argon2id: 19 MiB, two passes, one lane.
+HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
+_NOBODY = HASHER.hash("nobody has this password")
+
+
+@dataclass(frozen=True, slots=True)
+class Organisation:
+    """A business or authority. `state` is unverified, verified or rejected."""
+
+    id: str
+    credit_code: str
+    name: str
+    name_zh: str
+    kind: str
+    legal_representative: str
+    state: str
+    evidence: str
+    requested_by: str
+    frozen: bool
+    created_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """A person's role for an organisation, from `valid_from_us` until before `valid_until_us`."""
+
+    person: str
+    organisation: str
+    role: str
+    valid_from_us: int
+    valid_until_us: int
+    granted_by: str
+
+
+class Parties:
+    """The tenant's parties."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+        self._uow = scope.uow
+
+    # --- organisations -----------------------------------------------------------------------------------------
+
+    def register_organisation(
+        self, code: str, name: str, name_zh: str, kind: str, legal_representative: str = "",
+        beneficial_owners: tuple[str, ...] = (), *, organisation_id: str = "",
+    ) -> str:  # fmt: skip
+        """Record an unverified organisation; its id. Raises Invalid for a wrong code, Conflict for a known one."""
+        code = credit_code(code)
+        if self._uow.fetch("SELECT id FROM organisations WHERE tenant = %s AND credit_code = %s", (self._t, code)):
+            raise Conflict("party/credit-code-known", f"An organisation with the credit code {code} is registered.")
+        identifier = organisation_id or self._scope.new_id("org")
+        self._uow.insert(
+            organisations,
+            (self._t, identifier, code, name, name_zh, kind, legal_representative, canonical(beneficial_owners),
+             "unverified", "", self._scope.actor_id, 0, self._scope.now_us),
+        )  # fmt: skip
+        return identifier
+
+    def decide_organisation(self, organisation_id: str, state: str, evidence: str) -> None:
+        """Verify or reject an organisation on the evidence of a document. Raises NotFound, Conflict."""
+        row = self._uow.lock(organisations, (self._t, organisation_id))
+        if row is None:
+            raise NotFound("party/unknown", f"There is no organisation {organisation_id}.")
+        if row[8] == state:
+            raise Conflict("party/decided", f"{organisation_id} is {state} already.")
+        self._uow.upsert(organisations, (*row[:8], state, evidence, *row[10:]))
+
+    def organisation(self, organisation_id: str) -> Organisation:
+        """One organisation. Raises NotFound."""
+        row = self._uow.row(organisations, (self._t, organisation_id))
+        if row is None:
+            raise NotFound("party/unknown", f"There is no organisation {organisation_id}.")
+        return _organisation(row)
+
+    def organisations(self, kind: str = "", limit: int = 500) -> list[Organisation]:
+        """Organisations by id, of one kind or all."""
+        columns = ", ".join(column.name for column in organisations.columns)
+        condition, values = (" AND kind = %s", (kind,)) if kind else ("", ())
+        rows = self._uow.fetch(
+            f"SELECT {columns} FROM organisations WHERE tenant = %s{condition} ORDER BY id LIMIT %s",
+            (self._t, *values, limit),
+        )
+        return [_organisation(row) for row in rows]
+
+    # --- people --------------------------------------------------------------------------------------------------
+
+    def register_person(self, name_commitment: str, identity_commitment: str, *, person_id: str = "") -> str:
+        """Record a person by the commitments of the fields that lie in the vault; the id."""
+        identifier = person_id or self._scope.new_id("per")
+        self._uow.insert(people, (self._t, identifier, name_commitment, identity_commitment, self._scope.now_us))
+        return identifier
+
+    def person_exists(self, person_id: str) -> bool:
+        """Whether the person is registered."""
+        return self._uow.row(people, (self._t, person_id)) is not None
+
+    def open_account(self, user_name: str, person_id: str, password_hash: str) -> None:
+        """Let a person sign in locally. Raises Conflict when the name is taken."""
+        if self._uow.row(accounts, (self._t, user_name)) is not None:
+            raise Conflict("sign-in/name-taken", f"The user name {user_name!r} is taken.")
+        self._uow.insert(accounts, (self._t, user_name, person_id, password_hash))
+
+    # --- roles ---------------------------------------------------------------------------------------------------
+
+    def grant(self, person: str, organisation: str, role: str, valid_from_us: int, valid_until_us: int) -> None:
+        """Let a person act for an organisation in a role for a term.
+
+        Raises Invalid for an empty term, Conflict where the three administrators would meet in one person or the
+        organisation is not verified, NotFound for an unknown person or organisation.
+        """
+        if valid_until_us <= valid_from_us:
+            raise Invalid("role/term", "The role must end after it begins.")
+        if not self.person_exists(person):
+            raise NotFound("party/unknown", f"There is no person {person}.")
+        if self.organisation(organisation).state != "verified":
+            raise Conflict("party/unverified", f"{organisation} must be verified before anyone acts for it.")
+        held = {a.role for a in self.assignments(person)}
+        if role in ADMINISTRATORS and held & (ADMINISTRATORS - {role}):
+            raise Conflict(
+                "role/administrators-apart", "One person may hold only one of the three administrator roles."
+            )
+        self._uow.upsert(
+            assignments, (self._t, person, organisation, role, valid_from_us, valid_until_us, self._scope.actor_id)
+        )
+        self._forget()
+
+    def revoke(self, person: str, organisation: str, role: str) -> None:
+        """End a role at once. Raises NotFound."""
+        key = (self._t, person, organisation, role)
+        if self._uow.lock(assignments, key) is None:
+            raise NotFound("role/unknown", f"{person} does not hold the role {role} for {organisation}.")
+        self._uow.delete(assignments, key)
+        self._forget()
+
+    def assignments(self, person: str) -> list[Assignment]:
+        """Every assignment of a person, past and future too."""
+        rows = self._uow.fetch(
+            "SELECT person, organisation, role, valid_from, valid_until, granted_by FROM role_assignments "
+            "WHERE tenant = %s AND person = %s ORDER BY organisation, role",
+            (self._t, person),
+        )
+        return [Assignment(*row) for row in rows]
+
+    # --- sessions and keys -----------------------------------------------------------------------------------------
+
+    def issue(
+        self, kind: str, person: str, organisation: str, scopes: tuple[str, ...], expires_us: int
+    ) -> tuple[str, str]:
+        """A new session or key: its id, and the token that is shown once and stored only as a digest."""
+        prefix = {"session": "es", "key": "ek"}[kind]
+        token = f"{prefix}_{secrets.token_urlsafe(32)}"
+        identifier = self._scope.new_id("crd")
+        self._uow.insert(
+            credentials,
+            (self._t, identifier, kind, token_digest(token), person, organisation, canonical(list(scopes)),
+             self._scope.now_us, expires_us, 0),
+        )  # fmt: skip
+        return identifier, token
+
+    def revoke_credential(self, credential_id: str, *, holder: str = "") -> None:
+        """End a session or key at once; with `holder` only that person's own. Raises NotFound."""
+        row = self._uow.lock(credentials, (self._t, credential_id))
+        if row is None or (holder and row[4] != holder):
+            raise NotFound("credential/unknown", f"There is no session or key {credential_id}.")
+        if not row[9]:
+            self._uow.upsert(credentials, (*row[:9], self._scope.now_us))
+        self._forget()
+
+    def _forget(self) -> None:
+        # What is remembered of tokens is dropped before the commit is answered, so that no refused token works.
+        memory = self._uow.database.caches.setdefault(CREDENTIAL_CACHE, {})
+        epoch = self._uow.database.caches.setdefault("credential_epoch", {})
+
+        def drop() -> None:
+            epoch["now"] = epoch.get("now", 0) + 1
+            memory.clear()
+
+        self._uow.on_commit(drop)
+
+    @property
+    def _t(self) -> str:
+        return self._scope.tenant
+
+
+def token_digest(token: str) -> str:
+    """What is stored of a token: SHA-256, hexadecimal (a token has 256 bits of chance, so no salt is needed)."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def hash_password(password: str) -> str:
+    """Argon2id hash of a password. Raises Invalid for one that is too short."""
+    if len(password) < 10:
+        raise Invalid("sign-in/password-short", "A password has at least 10 characters.")
+    return HASHER.hash(password)
+
+
+def check_password(uow: UnitOfWork, tenant: str, user_name: str, password: str) -> str:
+    """The password hash that the password fits, or ""; takes as long for names that do not exist."""
+    row = uow.row(accounts, (tenant, user_name))
+    stored = str(row[3]) if row else _NOBODY
+    try:
+        HASHER.verify(stored, password)
+    except (Argon2Error, InvalidHashError):
+        return ""
+    return stored if row else ""
+
+
+def _organisation(row: tuple[Any, ...]) -> Organisation:
+    return Organisation(
+        id=row[1], credit_code=row[2], name=row[3], name_zh=row[4], kind=row[5], legal_representative=row[6],
+        state=row[8], evidence=row[9], requested_by=row[10], frozen=bool(row[11]), created_us=row[12],
+    )  # fmt: skip
