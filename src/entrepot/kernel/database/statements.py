@@ -25,11 +25,9 @@ def write(driver: Any, dialect: str, table: Table, rows: Collection[Row], *, rep
     if dialect == "sqlite":
         driver.executemany(sql, rows)
         return
-    adapt = _postgres_adapters(table)
-    columns = [list(column) if fix is None else [fix(v) for v in column]
-               for fix, column in zip(adapt, zip(*rows, strict=True), strict=True)]  # fmt: skip
+    literals = [fold(column) for fold, column in zip(_folds(table), zip(*rows, strict=True), strict=True)]
     with driver.cursor() as cursor:
-        cursor.execute(sql, columns, prepare=True)
+        cursor.execute(sql, literals, prepare=True)
 
 
 def remove(driver: Any, dialect: str, table: Table, keys: Collection[tuple[Any, ...]]) -> None:
@@ -96,10 +94,45 @@ def _array_type(column: Any) -> str:
     return "text[]"
 
 
+# Array literals are folded here, a column at a time in C, because psycopg's list adapter takes a regular expression and
+# several Python calls a value: at 50 rows of 12 columns 71 us of processor time a row against 4 us.
+
+
 @cache
-def _postgres_adapters(table: Table) -> tuple[Callable[[Any], Any] | None, ...]:
-    # SQLite stores booleans as given by the services (True or 1); PostgreSQL insists on bool.
-    return tuple(
-        (lambda value: None if value is None else bool(value)) if isinstance(column.type, Boolean) else None
-        for column in table.columns
-    )
+def _folds(table: Table) -> tuple[Callable[[Sequence[Any]], str], ...]:
+    """For each column the function from its values to a PostgreSQL array literal."""
+    kinds = {"boolean[]": _booleans, "bigint[]": _integers, "bytea[]": _octets, "text[]": texts}
+    return tuple(kinds[_array_type(column)] for column in table.columns)
+
+
+_APART = "\x1f"
+
+
+def texts(values: Sequence[str | None]) -> str:
+    """The literal of a text array, every value quoted, NULL for None."""
+    try:
+        joined = _APART.join(values)  # type: ignore[arg-type]
+    except TypeError:
+        return "{" + ",".join("NULL" if value is None else texts([value])[1:-1] for value in values) + "}"
+    if joined.count(_APART) != len(values) - 1:  # a value holds the separator itself
+        if len(values) > 1:
+            return "{" + ",".join(texts([value])[1:-1] for value in values) + "}"
+        return '{"' + joined.replace("\\", "\\\\").replace('"', '\\"') + '"}'
+    if "\\" in joined:
+        joined = joined.replace("\\", "\\\\")
+    if '"' in joined:
+        joined = joined.replace('"', '\\"')
+    return '{"' + joined.replace(_APART, '","') + '"}'
+
+
+def _integers(values: Sequence[int | None]) -> str:
+    return "{" + ",".join(["NULL" if value is None else f"{value:d}" for value in values]) + "}"
+
+
+def _booleans(values: Sequence[Any]) -> str:
+    # Services give True or 1, as SQLite stores it; PostgreSQL insists on a boolean.
+    return "{" + ",".join(["NULL" if value is None else ("t" if value else "f") for value in values]) + "}"
+
+
+def _octets(values: Sequence[bytes | None]) -> str:
+    return "{" + ",".join(["NULL" if value is None else f'"\\\\x{value.hex()}"' for value in values]) + "}"
