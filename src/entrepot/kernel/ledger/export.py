@@ -89,7 +89,7 @@ def commodity_names(codes: Iterable[str]) -> dict[str, str]:
     """Asset code → commodity name: the code itself where Beancount's grammar allows it, else ASCII with a check.
 
     >>> commodity_names(["CNY", "铜 lot 7"])
-    {'CNY': 'CNY', '铜 lot 7': 'LOT-7-8ECC1E05'}
+    {'CNY': 'CNY', '铜 lot 7': 'LOT-7-A85290A6'}
     """
     return {code: code if _COMMODITY.fullmatch(code) else _commodity(code) for code in codes}
 

@@ -272,7 +272,7 @@ def _check_accounts(books: _Books, uow: UnitOfWork, tenant: str) -> None:
         sums[str(defined.get("asset"))] += books.posted.get(number, 0)
         if not defined.get("may_go_negative") and books.posted.get(number, 0) < books.held.get(number, 0):
             books.differ(ledger_accounts, number, "posted", row["posted"], "no less than what is held")
-        if books.posted.get(number, 0) < books.pledged.get(number, 0):
+        if number in books.pledged and books.posted.get(number, 0) < books.pledged[number]:
             books.differ(ledger_accounts, number, "posted", row["posted"],
                          f"at least {books.pledged[number]}, which is pledged")  # fmt: skip
     _expect_all(books, ledger_accounts, "account", seen)
