@@ -217,7 +217,7 @@ class Context:
         """Keys, signatures, evidence packs."""
         from entrepot.kernel.signing import Signing
 
-        return cast("Signing", self._service("signing", Signing))
+        return cast("Signing", self._service("signing", self.runtime.make_signing or Signing))
 
     @property
     def things(self) -> "Things":

@@ -72,6 +72,7 @@ class Runtime:
     make_workflows: Callable[[Scope], Any] | None = None
     make_documents: Callable[[Scope], Any] | None = None
     make_vault: Callable[[Scope], Any] | None = None
+    make_signing: Callable[[Scope], Any] | None = None
     make_things: Callable[[Scope], Any] | None = None
     extras: dict[str, Any] = field(default_factory=dict)
 
