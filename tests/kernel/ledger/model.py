@@ -55,7 +55,7 @@ class Model:
                 return False
             if t.action == "release":
                 hold[4] = "released"
-                return amount == hold[2]
+                return bool(amount == hold[2])
             hold[4:] = ["captured", amount]
             return self.move(hold[0], hold[1], amount)
         if not 0 < t.amount <= LIMIT or t.debit == t.credit or self.asset.get(t.debit) != self.asset.get(t.credit):

@@ -180,7 +180,7 @@ steps = st.lists(
 def test_judging_the_changes_again_equals_applying_them_again(moves, before, found, already_held):
     """Escrow: what was applied to one balance is allowed on another exactly when it could have been applied there."""
     states = [account(n + 1, posted, cap=80 if n == 1 else None) for n, posted in enumerate(before)]
-    entries = run(states, *(Transfer(*pair, amount, action) for pair, amount, action in moves)).entries
+    entries = run(states, *(Transfer(pair[0], pair[1], amount, action) for pair, amount, action in moves)).entries
     again = [account(n + 1, posted, cap=80 if n == 1 else None) for n, posted in enumerate(found)]
     again[0].held = already_held
     if again[0].held > again[0].posted:

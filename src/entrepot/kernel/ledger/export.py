@@ -198,14 +198,14 @@ class Hledger:
             sample = _amount(1000 * 10**asset.scale, asset.scale) + ("" if asset.scale else ".")
             yield f"commodity {sample} {_quoted(commodity)}"
         for name in names:
-            yield f"account {name.name}  ; {_comment(name.owner)} {_comment(name.asset.code)} {_comment(name.purpose)}"
+            yield f"account {name.name}  ; owner:{_comment(name.owner)}, purpose:{_comment(name.purpose)}"
 
     def entry(self, day: str, time: str, batch: str, reference: str, moves: list[_Move]) -> Iterator[str]:
         """A transaction."""
         yield ""
-        yield f"{day} * {_comment(batch)}  ; {time} {_comment(reference)}".rstrip()
+        yield f"{day} * {_comment(batch)}  ; time:{time}, reference:{_comment(reference)}"
         for move in moves:
-            note = f"  ; {_comment(move.reference)}" if move.reference else ""
+            note = f"  ; reference:{_comment(move.reference)}" if move.reference else ""
             for name, sign in ((move.credit, 1), (move.debit, -1)):
                 figure = _amount(sign * move.amount, name.asset.scale)
                 yield f"    {name.name}  {figure} {_quoted(name.commodity)}{note}"
@@ -268,8 +268,8 @@ def _quoted(commodity: str) -> str:
 
 
 def _comment(text: str) -> str:
-    """One line that ends no comment and starts none: hledger reads `;`, `|` and line ends."""
-    return "".join(c if c.isprintable() and c not in ";|" else " " for c in text)
+    """A value in an hledger comment, without what hledger would read there: a date tag moves the posting to its day."""
+    return "".join(c if c.isprintable() and c not in ";|,:[]" else " " for c in text)
 
 
 def _string(text: str) -> str:
