@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Coroutine
 from typing import Any
 
 from amqtt.adapters import StreamReaderAdapter, StreamWriterAdapter
@@ -81,13 +82,22 @@ async def _serve(host: str, port: int) -> None:
     os._exit(0)  # not stopped in order: nothing is kept here, and an orderly stop waits for every client
 
 
+def _run(serving: Coroutine[Any, Any, None]) -> None:
+    try:
+        import uvloop
+    except ImportError:  # there is none for Windows
+        asyncio.run(serving)
+    else:
+        uvloop.run(serving)
+
+
 def main() -> None:
     """Serve as the first line of standard input says: {"host", "port", "secret"}."""
     for name in ("amqtt", "transitions", "asyncio"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     said = json.loads(sys.stdin.buffer.readline())
     Users.secret = bytes.fromhex(said["secret"])
-    asyncio.run(_serve(said["host"], said["port"]))
+    _run(_serve(said["host"], said["port"]))
 
 
 if __name__ == "__main__":

@@ -66,6 +66,7 @@ class Ingest:
     ) -> None:
         self.store = store
         self.tenant = tenant
+        self.started_us = 0  # before ingest listened, nobody could be heard: no device is silent since then
         self._directory = directory
         self._books = books or (lambda device, rule, values: None)
         threads = threads or min(4, os.cpu_count() or 1)
@@ -106,7 +107,7 @@ class Ingest:
         overdue = []
         for device, rule in rules:
             state = heard.get(device.id, DeviceState())
-            since_us = max(state.last_received_us, device.registered_us)
+            since_us = max(state.last_received_us, device.registered_us, self.started_us)
             if now_us - since_us >= rule.window_s * 1_000_000:
                 overdue.append((device, rule))
         return self._raise_silence(overdue, now_us) if overdue else []
@@ -119,7 +120,7 @@ class Ingest:
             remembered = transaction.rule_states(names)
             for device, rule in overdue:
                 state = states[device.id]
-                since_us = max(state.last_received_us, device.registered_us)
+                since_us = max(state.last_received_us, device.registered_us, self.started_us)
                 judgement = judge_silence(rule, remembered.get((device.id, rule.name), RuleState()), since_us, now_us)
                 if judgement.turn is None:
                     continue

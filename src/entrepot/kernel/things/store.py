@@ -169,7 +169,10 @@ class TelemetryStore:
             "ORDER BY device, rule, seq, turn LIMIT %s",
             (tenant, limit),
         )
-        return [AlarmTurn(*row, orjson.loads(detail)) for *row, detail in rows]
+        return [
+            AlarmTurn(device, rule, seq, turn, at_us, orjson.loads(detail))
+            for device, rule, seq, turn, at_us, detail in rows
+        ]
 
     def _read(self, sql: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         with self.database.reader() as uow:
