@@ -57,6 +57,7 @@ manifest = System(
     title=("Vault door", "库门"),
     summary="One guarded operation.",
     operations=("benchmarks.permission",),
+    tables=("entrepot.kernel.parties.tables",),
     roles={"reader": ("vaultdoor:read",)},
 )
 
@@ -83,6 +84,7 @@ def figures(runs: int = RUNS) -> Iterator[Figure]:
     peers = [_peer_p99_us() for _ in range(runs)]
     for name, open_url in (("permission_us", _sqlite), ("permission_postgres_us", _postgres)):
         with open_url() as url:
+            Registry([manifest])  # brings the tables
             database = open_database(url)
             database.create_all()
             _grant(database)

@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any
 
-from benchmarks.operation import floor
+from benchmarks.operation import floor, shipping
 from benchmarks.operation.peer import Peer
 from benchmarks.support import Figure, Report, alternate, work_folder
 from entrepot.kernel.database import Database, open_database
@@ -34,14 +34,18 @@ def figures(runs: int = RUNS) -> Iterator[Figure]:
     for kind in ("sqlite", "postgres"):
         with _url(kind) as url:
             print(f"operations on {kind}, {CALLERS} callers, durable")
+            yield _against_peer(f"operation_{kind}_s", url, shipping.manifest, _ship, runs)
             yield _against_peer(f"operation_floor_{kind}_s", url, floor.manifest, _move, runs)
 
 
 def _against_peer(
     name: str, url: str, system: System, request: Callable[[int, int], Request[Any]], runs: int
 ) -> Figure:
+    Registry([system])  # brings the tables
     database = open_database(url)
     database.create_all()
+    if system is shipping.manifest:
+        _stock(database)
     ours, peers = alternate(runs, lambda: _ours(database, system, request), lambda: _peer(url))
     database.close()
     return Figure(name, ours, "1/s", PEER, peers, TARGETS[database.dialect.replace("postgresql", "postgres")])
@@ -56,6 +60,10 @@ def _url(kind: str) -> Iterator[str]:
     else:
         with Cluster.create(durable=True) as cluster:
             yield cluster.create_database()
+
+
+def _ship(seller: int, buyer: int) -> Request[Any]:
+    return shipping.Ship(seller=f"p{seller}", buyer=f"p{buyer}", amount=1)
 
 
 def _move(seller: int, buyer: int) -> Request[Any]:
@@ -73,6 +81,13 @@ def _ours(database: Database, system: System, request: Callable[[int, int], Requ
             await executor.execute(request(seller, buyer), actors[seller], f"{batch}-{serial}")
 
         return asyncio.run(_rate(once))
+
+
+def _stock(database: Database) -> None:
+    runtime = Runtime(database, Registry([shipping.manifest]), SystemClock())
+    actor = Actor("bench", "stocker", shipping.ISSUER, "person", frozenset({"shipping:ship"}))
+    with Executor(runtime) as executor:
+        executor.run(shipping.Stock(parties=PARTIES), actor, "stock")
 
 
 def _peer(url: str) -> float:

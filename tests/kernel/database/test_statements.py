@@ -19,7 +19,7 @@ everything = Table(
 )
 # PostgreSQL stores no NUL in a text, and neither database an unpaired surrogate. The alphabet leans on what an array
 # literal must quote, and on the separator that is used while quoting.
-characters = st.characters(exclude_categories=("Cs",), exclude_characters="\0")
+characters = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 awkward = st.text(st.sampled_from("{}\",\\\x1f NUL\n\t%'é中"), max_size=8)
 rows = st.lists(
     st.tuples(
