@@ -184,7 +184,7 @@ class Cases:
         if not hours:
             return NO_DEADLINE
         from entrepot.kernel.database.schema import to_us
-        from entrepot.kernel.reference.calendars import working_deadline
+        from entrepot.kernel.reference.worktime import working_deadline
 
         return to_us(working_deadline(self._scope.now, hours=hours))
 

@@ -13,8 +13,9 @@ from fractions import Fraction
 from pathlib import Path
 
 from entrepot.kernel.operations.errors import Invalid, Unavailable
+from entrepot.kernel.reference.rounding import round_to
 from entrepot.kernel.reference.service import Series
-from entrepot.kernel.reference.units import convert, round_to
+from entrepot.kernel.reference.units import convert
 
 BRENT_DENSITY_KG_M3 = 835
 YUAN_PER_DOLLAR = {

@@ -1,108 +1,152 @@
-"""Calendars: natural, legal and bank days, and working time with China's holidays and make-up working days.
+"""Calendars: natural, legal, bank and exchange days apart. An unknown year is refused, never guessed.
 
-Holidays come from the yearly notices of the State Council as packaged by `chinesecalendar`; a year without a notice is
-refused, never guessed.
+China's legal days come from the yearly notices of the State Council as packaged by `chinesecalendar` (2004 on); a
+notice that an operator imports stands before the packaged one.
 """
 
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
-from functools import lru_cache
-from zoneinfo import ZoneInfo
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from functools import cache, lru_cache
+from typing import Literal
 
 import chinese_calendar
 
 from entrepot.kernel.operations.errors import Invalid
 
-REGION = ZoneInfo("Asia/Shanghai")
+CalendarKind = Literal["natural", "legal", "bank", "exchange"]
+KINDS: tuple[CalendarKind, ...] = ("natural", "legal", "bank", "exchange")
+LONGEST_SEARCH_DAYS = 3_660
 
 
 @dataclass(frozen=True, slots=True)
-class WorkingHours:
-    """The spans of a working day, in local time."""
+class YearNotice:
+    """What a yearly notice says: the weekdays that are off, and the weekend days that are worked instead (调休)."""
 
-    spans: tuple[tuple[time, time], ...] = ((time(9), time(12)), (time(13), time(18)))
+    year: int
+    days_off: frozenset[date]
+    make_up: frozenset[date]
+    source: str = ""
 
-    @property
-    def day(self) -> timedelta:
-        """How much working time a working day has."""
-        day = date(2000, 1, 1)
-        return sum((datetime.combine(day, e) - datetime.combine(day, b) for b, e in self.spans), timedelta())
+    def __post_init__(self) -> None:
+        for day in sorted(self.days_off | self.make_up):
+            if day.year != self.year:
+                raise Invalid("calendar/notice", f"{day} does not lie in {self.year}.", day=day.isoformat())
+            if (day.weekday() < 5) != (day in self.days_off) or day in self.days_off & self.make_up:
+                raise Invalid(
+                    "calendar/notice", f"{day}: days off are weekdays, make-up days are at weekends.",
+                    day=day.isoformat(),
+                )  # fmt: skip
 
 
-OFFICE = WorkingHours()
-
-
-@lru_cache(maxsize=20_000)
-def is_working_day(day: date) -> bool:
-    """Whether a day is worked, make-up days (调休) included. Raises Invalid for a year without a notice."""
+@cache
+def packaged_notice(year: int) -> YearNotice | None:
+    """The State Council's notice for a year, or None where the package has none yet."""
+    days = [date(year, 1, 1) + timedelta(days=n) for n in range((date(year, 12, 31) - date(year, 1, 1)).days + 1)]
     try:
-        return bool(chinese_calendar.is_workday(day))
+        worked = {day for day in days if chinese_calendar.is_workday(day)}
     except NotImplementedError:
-        raise Invalid(
-            "calendar/unknown-year",
-            f"The holidays of {day.year} have not been published in the calendar that is installed; import the notice.",
-            year=day.year,
-        ) from None
+        return None
+    weekdays = {day for day in days if day.weekday() < 5}
+    return YearNotice(year, frozenset(weekdays - worked), frozenset(worked - weekdays), "chinesecalendar")
 
 
-@lru_cache(maxsize=20_000)
+@dataclass(frozen=True)
+class Calendar:
+    """Which days are open.
+
+    natural: every day; legal: worked, make-up days included; bank: as legal, for the interbank market and the
+    large-value payment system keep make-up days; exchange: legal days that are no weekend, for exchanges rest then.
+    """
+
+    kind: CalendarKind
+    imported: tuple[YearNotice, ...] = ()
+    _notices: dict[int, YearNotice] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        self._notices.update({notice.year: notice for notice in self.imported})
+
+    def notice(self, year: int) -> YearNotice:
+        """The notice that rules a year. Raises Invalid where none is known."""
+        known = self._notices.get(year) or packaged_notice(year)
+        if known is None:
+            raise Invalid(
+                "calendar/unknown-year",
+                f"The holidays of {year} are not known: the notice is not published, or not imported yet.",
+                year=year,
+            )
+        self._notices[year] = known
+        return known
+
+    def is_open(self, day: date) -> bool:
+        """Whether the day is open. Raises Invalid for a year without a notice."""
+        if self.kind == "natural":
+            return True
+        notice = self.notice(day.year)
+        if day.weekday() >= 5:
+            return self.kind != "exchange" and day in notice.make_up
+        return day not in notice.days_off
+
+    def following(self, day: date, count: int = 1) -> date:
+        """The `count`-th open day after a day (T+count). Raises Invalid for a year without a notice."""
+        assert count >= 0, "days run forward"
+        while count:
+            day += timedelta(days=1)
+            count -= self.is_open(day)
+        return day
+
+    def on_or_after(self, day: date) -> date:
+        """The day itself if it is open, else the next open one ("following" business day convention)."""
+        return day if self.is_open(day) else self.following(day)
+
+    def on_or_before(self, day: date) -> date:
+        """The day itself if it is open, else the one before it ("preceding" convention)."""
+        for back in range(LONGEST_SEARCH_DAYS):
+            earlier = day - timedelta(days=back)
+            if self.is_open(earlier):
+                return earlier
+        raise AssertionError("no open day in ten years")
+
+    def open_days(self, since: date, until: date) -> list[date]:
+        """The open days of a span, both ends included."""
+        days = (since + timedelta(days=n) for n in range((until - since).days + 1))
+        return [day for day in days if self.is_open(day)]
+
+
+@lru_cache(maxsize=256)
+def calendar_of(kind: CalendarKind, imported: tuple[YearNotice, ...] = ()) -> Calendar:
+    """The calendar of a kind; the same object for the same notices, so that what is computed on it is kept."""
+    return Calendar(kind, imported)
+
+
+NATURAL, LEGAL, BANK, EXCHANGE = (calendar_of(kind) for kind in KINDS)
+
+
+def calendar_named(kind: str, imported: Iterable[YearNotice] = ()) -> Calendar:
+    """The calendar of a name. Raises Invalid for an unknown one."""
+    if kind not in KINDS:
+        raise Invalid("calendar/unknown", f"There is no calendar {kind!r}; known: {', '.join(KINDS)}.")
+    return calendar_of(kind, tuple(imported))
+
+
+def is_working_day(day: date) -> bool:
+    """Whether a day is worked, make-up days included. Raises Invalid for a year without a notice."""
+    return LEGAL.is_open(day)
+
+
 def is_bank_day(day: date) -> bool:
-    """Whether banks settle: a working day that is no make-up day at a weekend (interbank systems rest then)."""
-    return is_working_day(day) and day.weekday() < 5
-
-
-def holiday_name(day: date) -> str:
-    """The English name of the day's public holiday, or ""."""
-    is_working_day(day)
-    _, name = chinese_calendar.get_holiday_detail(day)
-    return str(name or "")
+    """Whether the interbank market and the large-value payment system are open."""
+    return BANK.is_open(day)
 
 
 def next_bank_day(day: date, count: int = 1) -> date:
     """The `count`-th bank day after a day."""
-    while count:
-        day += timedelta(days=1)
-        count -= is_bank_day(day)
-    return day
+    return BANK.following(day, count)
 
 
-def working_deadline(
-    start: datetime, *, hours: float = 0, days: int = 0, calendar: WorkingHours = OFFICE, zone: ZoneInfo = REGION
-) -> datetime:
-    """The instant (UTC) when so many working hours, or working days of full hours, after `start` have passed.
-
-    A deadline that ends with a working span ends with it, not at the beginning of the next. Raises Invalid for a year
-    without a notice.
-
-    >>> working_deadline(datetime(2026, 9, 30, 9, tzinfo=UTC), hours=2).isoformat()  # 17:00 before National Day
-    '2026-10-08T02:00:00+00:00'
-    """
-    left = timedelta(hours=hours) + days * calendar.day
-    local = start.astimezone(zone)
-    day = local.date()
-    while True:
-        if is_working_day(day):
-            for begin, end in calendar.spans:
-                opens = max(datetime.combine(day, begin, zone), local)
-                closes = datetime.combine(day, end, zone)
-                if opens < closes:
-                    if left <= closes - opens:
-                        return (opens + left).astimezone(UTC)
-                    left -= closes - opens
-        day += timedelta(days=1)
-
-
-def working_time_between(
-    start: datetime, end: datetime, *, calendar: WorkingHours = OFFICE, zone: ZoneInfo = REGION
-) -> timedelta:
-    """The working time from `start` to `end`; zero when `end` is not later."""
-    first, last = start.astimezone(zone), end.astimezone(zone)
-    total, day = timedelta(), first.date()
-    while day <= last.date():
-        if is_working_day(day):
-            for begin, close in calendar.spans:
-                opens = max(datetime.combine(day, begin, zone), first)
-                closes = min(datetime.combine(day, close, zone), last)
-                total += max(closes - opens, timedelta())
-        day += timedelta(days=1)
-    return total
+def holiday_name(day: date) -> str:
+    """The English name of the day's public holiday, or "" where there is none or the package does not know the year."""
+    if packaged_notice(day.year) is None:
+        return ""
+    _, name = chinese_calendar.get_holiday_detail(day)
+    return str(name or "")

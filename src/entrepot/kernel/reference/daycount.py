@@ -4,7 +4,7 @@ from datetime import date
 from fractions import Fraction
 from typing import Literal
 
-from entrepot.kernel.reference.units import Rounding, round_to
+from entrepot.kernel.reference.rounding import Rounding, round_to
 
 DayCount = Literal["ACT/360", "ACT/365F", "30/360"]
 

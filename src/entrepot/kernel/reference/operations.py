@@ -1,12 +1,16 @@
 """Operations on prices and calendars."""
 
 import datetime as dt
+from typing import Literal
 
 from pydantic import Field
 
-from entrepot.kernel.operations import Answer, Context, Request
-from entrepot.kernel.reference.calendars import holiday_name, is_bank_day, is_working_day, working_deadline
+from entrepot.kernel.operations import Answer, Context, Invalid, Request
+from entrepot.kernel.reference.calendars import YearNotice, holiday_name
 from entrepot.kernel.reference.service import Series
+from entrepot.kernel.reference.worktime import REGION
+
+EARLIEST, LATEST = dt.date(1990, 1, 1), dt.date(2200, 12, 31)
 
 
 class DayPrice(Answer):
@@ -28,6 +32,7 @@ class PriceView(Answer):
     unit: str
     proxy: str
     source: str
+    stale_days: int
 
 
 class Recorded(Answer):
@@ -60,6 +65,7 @@ def get_price(ctx: Context, request: GetPrice) -> PriceView:
         unit=series.unit,
         proxy=series.proxy,
         source=series.source,
+        stale_days=point.stale_days,
     )
 
 
@@ -154,12 +160,14 @@ def set_prices(ctx: Context, request: SetPrices) -> Recorded:
 
 
 class DayView(Answer):
-    """What a day is in China."""
+    """What a day is: worked, open at banks, open at exchanges; and the next bank day after it."""
 
     day: dt.date
     working_day: bool
     bank_day: bool
+    exchange_day: bool
     holiday: str
+    next_bank_day: dt.date
     four_working_hours_end: dt.datetime
 
 
@@ -173,11 +181,43 @@ class GetDay(Request[DayView]):
               example={"day": "2026-02-14"})  # fmt: skip
 def get_day(ctx: Context, request: GetDay) -> DayView:
     """A year without a published notice is refused."""
-    midnight = dt.datetime.combine(request.day, dt.time(0), dt.UTC) - dt.timedelta(hours=8)
+    if not EARLIEST <= request.day <= LATEST:
+        raise Invalid("calendar/unknown-year", f"The holidays of {request.day.year} are not known.")
+    reference, midnight = ctx.reference, dt.datetime.combine(request.day, dt.time(0), REGION)
     return DayView(
         day=request.day,
-        working_day=is_working_day(request.day),
-        bank_day=is_bank_day(request.day),
+        working_day=reference.calendar("legal").is_open(request.day),
+        bank_day=reference.calendar("bank").is_open(request.day),
+        exchange_day=reference.calendar("exchange").is_open(request.day),
         holiday=holiday_name(request.day),
-        four_working_hours_end=working_deadline(midnight, hours=4),
+        next_bank_day=reference.calendar("bank").following(request.day),
+        four_working_hours_end=reference.working_deadline(midnight, hours=4),
     )
+
+
+class NoticeImported(Answer):
+    """That a calendar notice was imported."""
+
+    id: str
+    days_off: int
+
+
+class ImportNotice(Request[NoticeImported]):
+    """Import the yearly notice of holidays: weekdays that are off, weekend days that are worked instead."""
+
+    year: int = Field(ge=1990, le=2200)
+    calendar: Literal["legal", "bank", "exchange"] = "legal"
+    days_off: list[dt.date] = Field(max_length=120)
+    make_up: list[dt.date] = Field(default=[], max_length=40)
+    source: str = Field(min_length=1, max_length=300, description="Number of the official notice")
+
+
+@ImportNotice.command("reference.import_notice", http="POST /calendars/{calendar}/{year}", scope="reference:write",
+                      title=("Import calendar notice", "导入节假日通知"), confirm=True,
+                      example={"calendar": "legal", "year": 2027, "days_off": ["2027-01-01"], "make_up": [],
+                               "source": "notice of the General Office of the State Council"})  # fmt: skip
+def import_notice(ctx: Context, request: ImportNotice) -> NoticeImported:
+    """It stands before the packaged notice from the next operation on; deadlines already set stay as they are."""
+    notice = YearNotice(request.year, frozenset(request.days_off), frozenset(request.make_up), request.source)
+    ctx.reference.import_notice(notice, request.calendar)
+    return NoticeImported(id=f"{request.calendar}-{request.year}", days_off=len(notice.days_off))

@@ -1,14 +1,24 @@
-"""Prices as integers with their source; calendars and units stand beside as pure functions."""
+"""Prices as integers with their source, and the tenant's calendars; what is pure stands beside."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
+from fractions import Fraction
 from typing import Any
 
 from entrepot.kernel.database import Scope
+from entrepot.kernel.operations.canonical import canonical
 from entrepot.kernel.operations.errors import Invalid, NotFound
-from entrepot.kernel.reference.calendars import REGION
-from entrepot.kernel.reference.tables import price_series, prices
+from entrepot.kernel.reference.calendars import Calendar, YearNotice, calendar_named
+from entrepot.kernel.reference.rounding import Rounding, round_to
+from entrepot.kernel.reference.tables import calendar_notices, price_series, prices
+from entrepot.kernel.reference.units import convert
+from entrepot.kernel.reference.worktime import OFFICE, REGION, WorkingHours, working_deadline
+
+NOTICES = "calendar_notices"
+WRITTEN = "reference.prices_written"
+Imported = dict[str, tuple[YearNotice, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +47,14 @@ class PricePoint:
     unit: str
     proxy: str
     source: str
+    stale_days: int = 0
+
+    def value_of(self, quantity: Fraction | int, unit: str, rounding: Rounding = "down") -> int:
+        """What a quantity is worth, in minor units; a pledge rounds down.
+
+        Raises Invalid where the units cannot meet: a price per tonne does not value a barrel.
+        """
+        return round_to(convert(quantity, unit, self.unit) * self.value, rounding)
 
 
 class Reference:
@@ -100,6 +118,7 @@ class Reference:
                     )  # fmt: skip
             self._uow.upsert(prices, (self._scope.tenant, series_id, day.isoformat(), value, self._scope.now_us, note))
             before = value
+        self._uow.set(self._uow.local, WRITTEN, True)
         return len(listed)
 
     def price(self, series_id: str, at: date | None = None, *, allow_stale: bool = False) -> PricePoint:
@@ -119,7 +138,9 @@ class Reference:
                 f"The last price of {series_id} is of {quoted}, more than {series.stale_days} days before {day}.",
                 day=quoted.isoformat(),
             )
-        return PricePoint(series_id, quoted, value, series.currency, series.unit, series.proxy, series.source)
+        return PricePoint(
+            series_id, quoted, value, series.currency, series.unit, series.proxy, series.source, (day - quoted).days
+        )
 
     def history(self, series_id: str, since: date, until: date) -> list[tuple[date, int]]:
         """(day, value) of a series, both days included."""
@@ -129,8 +150,61 @@ class Reference:
         )
         return [(date.fromisoformat(row[0]), row[1]) for row in rows]
 
+    # --- calendars -------------------------------------------------------------------------------------------------
+
+    def calendar(self, kind: str = "legal") -> Calendar:
+        """The tenant's calendar: natural, legal, bank or exchange. Raises Invalid for an unknown one."""
+        imported = self._imported()
+        years = {notice.year: notice for source in ("legal", kind) for notice in imported.get(source, ())}
+        return calendar_named(kind, (years[year] for year in sorted(years)))
+
+    def import_notice(self, notice: YearNotice, kind: str = "legal") -> None:
+        """Record a yearly notice; one of the legal calendar rules the others too unless they have their own."""
+        calendar_named(kind)
+        tenant = self._scope.tenant
+        dates = (canonical(sorted(day.isoformat() for day in days)) for days in (notice.days_off, notice.make_up))
+        self._uow.upsert(calendar_notices, (tenant, kind, notice.year, *dates, notice.source, self._scope.now_us))
+        imported = self._imported()
+        others = tuple(known for known in imported.get(kind, ()) if known.year != notice.year)
+        self._uow.set(self._memory(), tenant, {**imported, kind: (*others, notice)})
+
+    def working_deadline(
+        self, start: datetime, *, hours: float = 0, days: int = 0, calendar: str = "legal",
+        office: WorkingHours = OFFICE,
+    ) -> datetime:  # fmt: skip
+        """When so many working hours or days after `start` have passed, by the tenant's calendar.
+
+        Raises Invalid for a year without a notice.
+        """
+        return working_deadline(start, hours=hours, days=days, calendar=self.calendar(calendar), office=office)
+
+    def _imported(self) -> Imported:
+        """The notices that were imported, by calendar; read once, on PostgreSQL once a group of operations."""
+        memory, tenant = self._memory(), self._scope.tenant
+        known: Imported | None = memory.get(tenant)
+        if known is None:
+            known = {}
+            rows = self._uow.read(
+                "SELECT calendar, year, days_off, make_up, source FROM calendar_notices WHERE tenant = %s", (tenant,)
+            )
+            for kind, year, days_off, make_up, source in rows:
+                dates = [frozenset(map(date.fromisoformat, json.loads(text))) for text in (days_off, make_up)]
+                known[kind] = (*known.get(kind, ()), YearNotice(year, dates[0], dates[1], source))
+            if not self._uow.read_only:  # a reader's snapshot may be older than what the writer has imported
+                memory[tenant] = known
+        return known
+
+    def _memory(self) -> dict[Any, Any]:
+        # One process owns a SQLite file, so what it has read stays true; elsewhere another worker may import.
+        uow = self._uow
+        memory: dict[Any, Any] = uow.database.caches if uow.dialect == "sqlite" else uow.local
+        found: dict[Any, Any] = memory.setdefault(NOTICES, {})
+        return found
+
     def _last(self, series_id: str, day: date, *, strictly: bool = False) -> tuple[date, int] | None:
-        rows: list[tuple[Any, ...]] = self._uow.fetch(
+        # Prices that this group of operations staged must be seen; without any, the flush is saved.
+        find = self._uow.fetch if self._uow.local.get(WRITTEN) else self._uow.read
+        rows: list[tuple[Any, ...]] = find(
             f"SELECT day, value FROM prices WHERE tenant = %s AND series = %s AND day {'<' if strictly else '<='} %s "
             "ORDER BY day DESC LIMIT 1",
             (self._scope.tenant, series_id, day.isoformat()),

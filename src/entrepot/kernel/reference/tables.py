@@ -31,3 +31,16 @@ prices = Table(
     Column("note", Text, nullable=False),
     sqlite_with_rowid=False,
 )
+
+calendar_notices = Table(
+    "calendar_notices",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("calendar", Text, primary_key=True),
+    Column("year", BigInteger, primary_key=True),
+    Column("days_off", Text, nullable=False),  # JSON list of ISO dates: weekdays that are off
+    Column("make_up", Text, nullable=False),  # JSON list of ISO dates: weekend days that are worked
+    Column("source", Text, nullable=False),
+    Column("imported_at", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
