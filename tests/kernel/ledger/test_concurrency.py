@@ -42,8 +42,7 @@ def attempt(world: World, work: Any) -> Any:
     for _ in range(ATTEMPTS):
         with suppress(RetryAlone):
             with world.open() as ledger:
-                answer = work(ledger)
-            return answer
+                return work(ledger)  # unless the commit says otherwise
     raise AssertionError("others always won")
 
 

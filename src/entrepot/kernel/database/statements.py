@@ -25,9 +25,13 @@ def write(driver: Any, dialect: str, table: Table, rows: Collection[Row], *, rep
     if dialect == "sqlite":
         driver.executemany(sql, rows)
         return
-    literals = [fold(column) for fold, column in zip(_folds(table), zip(*rows, strict=True), strict=True)]
     with driver.cursor() as cursor:
-        cursor.execute(sql, literals, prepare=True)
+        cursor.execute(sql, arrays(table, rows), prepare=True)
+
+
+def arrays(table: Table, rows: Collection[Row]) -> list[str]:
+    """The rows as one PostgreSQL array literal per column of the table."""
+    return [fold(column) for fold, column in zip(_folds(table), zip(*rows, strict=True), strict=True)]
 
 
 def remove(driver: Any, dialect: str, table: Table, keys: Collection[tuple[Any, ...]]) -> None:
@@ -37,11 +41,11 @@ def remove(driver: Any, dialect: str, table: Table, keys: Collection[tuple[Any, 
         condition = " AND ".join(f'"{name}" = ?' for name in names)
         driver.executemany(f'DELETE FROM "{table.name}" WHERE {condition}', keys)
         return
-    arrays = ", ".join(f"%s::{_array_type(column)}" for column in table.primary_key.columns)
+    marks = ", ".join(f"%s::{_array_type(column)}" for column in table.primary_key.columns)
     listed = ", ".join(f'"{name}"' for name in names)
     with driver.cursor() as cursor:
         cursor.execute(
-            f'DELETE FROM "{table.name}" WHERE ({listed}) IN (SELECT * FROM unnest({arrays}))',
+            f'DELETE FROM "{table.name}" WHERE ({listed}) IN (SELECT * FROM unnest({marks}))',
             [list(column) for column in zip(*keys, strict=True)],
         )
 
@@ -77,8 +81,8 @@ def _statement(table: Table, dialect: str, replace: bool) -> str:
     if dialect == "sqlite":
         sql = f'INSERT INTO "{table.name}" ({columns}) VALUES ({", ".join("?" for _ in table.columns)})'
     else:
-        arrays = ", ".join(f"%s::{_array_type(column)}" for column in table.columns)
-        sql = f'INSERT INTO "{table.name}" ({columns}) SELECT * FROM unnest({arrays})'
+        marks = ", ".join(f"%s::{_array_type(column)}" for column in table.columns)
+        sql = f'INSERT INTO "{table.name}" ({columns}) SELECT * FROM unnest({marks})'
     if replace:
         key = ", ".join(f'"{column.name}"' for column in table.primary_key.columns)
         others = [column.name for column in table.columns if not column.primary_key]

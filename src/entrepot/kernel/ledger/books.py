@@ -11,7 +11,7 @@ import json
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from entrepot.kernel.database import RetryAlone, UnitOfWork
+from entrepot.kernel.database import RetryAlone, UnitOfWork, statements
 from entrepot.kernel.ledger import rules
 from entrepot.kernel.ledger.layout import definition_hash
 from entrepot.kernel.ledger.rules import Account, Definition, Hold, HoldStatus, Result
@@ -223,23 +223,27 @@ class Books:
         inserted: set[int] = set()
         new = [self.accounts[number] for number in ids if number in self.opened]
         if new:
-            columns = list(zip(*((self.tenant, *account.definition, 0, 0, 0) for account in new), strict=True))
-            arrays = ("text", "bigint", "text", "text", "text", "boolean", "boolean") + ("bigint",) * 6
-            marks = ", ".join(f"%s::{kind}[]" for kind in arrays)
+            rows = [(self.tenant, *account.definition, 0, 0, 0) for account in new]
+            kinds = ("text", "bigint", "text", "text", "text", "boolean", "boolean") + ("bigint",) * 6
+            marks = ", ".join(f"%s::{kind}[]" for kind in kinds)
             sql = (
                 f"INSERT INTO ledger_accounts (tenant, {_ACCOUNT_COLUMNS}) SELECT * FROM unnest({marks})"
                 " ON CONFLICT DO NOTHING RETURNING id"
             )
-            inserted = {row[0] for row in uow.read(sql, [list(column) for column in columns])}
+            inserted = {row[0] for row in uow.read(sql, statements.arrays(ledger_accounts, rows))}
         sql = (
-            f"SELECT {_ACCOUNT_COLUMNS} FROM ledger_accounts WHERE tenant = %s AND id = ANY(%s) ORDER BY id FOR UPDATE"
+            f"SELECT {_ACCOUNT_COLUMNS} FROM ledger_accounts WHERE tenant = %s AND id = ANY(%s::bigint[])"
+            " ORDER BY id FOR UPDATE"
         )
-        stored = {row[0]: _account(row) for row in uow.read(sql, (self.tenant, list(ids)))}
+        stored = {row[0]: _account(row) for row in uow.read(sql, (self.tenant, _literal(ids)))}
         assert len(stored) == len(ids), "an account vanished"
         known = sorted(number for number, status in self.prior.items() if status is not None)
         if known:
-            sql = "SELECT id, status FROM ledger_holds WHERE tenant = %s AND id = ANY(%s) ORDER BY id FOR UPDATE"
-            for number, status in uow.read(sql, (self.tenant, known)):
+            sql = (
+                "SELECT id, status FROM ledger_holds WHERE tenant = %s AND id = ANY(%s::bigint[])"
+                " ORDER BY id FOR UPDATE"
+            )
+            for number, status in uow.read(sql, (self.tenant, _literal(known))):
                 if status != self.prior[number]:
                     raise RetryAlone(f"hold {number} was ended by another process")
         return inserted, stored
@@ -273,8 +277,13 @@ def account_body(definition: Definition) -> dict[str, Any]:
 def one_of(uow: UnitOfWork, column: str, values: Collection[int]) -> tuple[str, Any]:
     """The condition that `column` is one of `values`, and its one parameter: the same statement for any count."""
     if uow.dialect == "postgresql":
-        return f"{column} = ANY(%s)", list(values)
+        return f"{column} = ANY(%s::bigint[])", _literal(values)
     return f"{column} IN (SELECT value FROM json_each(%s))", json.dumps(list(values))
+
+
+def _literal(values: Iterable[int]) -> str:
+    """A PostgreSQL array literal, made at a fraction of the cost of psycopg's list adapter."""
+    return "{" + ",".join(map(str, values)) + "}"
 
 
 def _account(row: Sequence[Any]) -> Account:
