@@ -1,0 +1,68 @@
+"""Supply-chain finance for firms and banks: lending against goods that sensors see."""
+
+from entrepot.kernel.operations.system import System
+
+manifest = System(
+    name="tradefinance",
+    title=("Trade finance", "供应链金融"),
+    summary="Facilities, pledges, loans, loan-to-value, margin calls, disposal",
+    operations=(
+        "entrepot.systems.tradefinance.agreements",
+        "entrepot.systems.tradefinance.operations",
+        "entrepot.systems.tradefinance.monitoring",
+        "entrepot.systems.tradefinance.queries",
+    ),
+    tables=("entrepot.systems.tradefinance.model",),
+    pages="entrepot.systems.tradefinance.pages",
+    workflows="entrepot.systems.tradefinance.workflows",
+    calls=("warehousing.hold", "warehousing.release", "warehousing.dispose", "warehousing.receipt"),
+    roles={
+        "trader": (
+            "tradefinance:read",
+            "tradefinance:sign",
+            "tradefinance:borrow",
+            "casework:read",
+            "casework:act",
+            "reference:read",
+            "ledger:read",
+            "parties:read",
+            "documents:write",
+            "documents:read",
+        ),
+        "bank_clerk": (
+            "tradefinance:read",
+            "tradefinance:sign",
+            "tradefinance:lend",
+            "warehousing:creditor",
+            "casework:read",
+            "casework:act",
+            "reference:read",
+            "ledger:read",
+            "parties:read",
+            "documents:write",
+            "documents:read",
+        ),
+        "bank_approver": (
+            "tradefinance:read",
+            "tradefinance:approve",
+            "casework:read",
+            "reference:read",
+            "ledger:read",
+            "parties:read",
+            "warehousing:read",
+        ),
+        "regulator": (
+            "tradefinance:read",
+            "tradefinance:supervise",
+            "casework:read",
+            "casework:read_all",
+            "events:read",
+            "ledger:read",
+            "ledger:read_all",
+            "reference:read",
+            "parties:read",
+            "documents:read",
+        ),
+        "price_clerk": ("tradefinance:revalue", "parties:read"),
+    },
+)
