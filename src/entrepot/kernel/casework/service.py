@@ -76,7 +76,7 @@ class Cases:
             relations = Relations(self._scope)
             for relation, related in (("party", party), *parties):
                 if related:
-                    relations.add(identifier, relation, related)
+                    relations.add(identifier, relation, related, fresh=True)
         return identifier
 
     def get(self, case_id: str) -> Case:

@@ -12,6 +12,7 @@ JSON is UTF-8 without spaces, integers are written in full, non-ASCII characters
 
 import hashlib
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -19,6 +20,7 @@ import orjson
 from entrepot.kernel.ledger.rules import Transfer
 
 
+@lru_cache(maxsize=65_536)
 def account_id(tenant: str, owner: str, asset: str, purpose: str = "main") -> int:
     """The id of an account: positive, 63 bits."""
     return _first_63_bits("|".join(_escaped(part) for part in (tenant, owner, asset, purpose)))

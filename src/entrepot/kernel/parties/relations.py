@@ -36,10 +36,10 @@ class Relations:
                 self._known[key] = True
         return known
 
-    def add(self, object_id: str, relation: str, party: str) -> None:
-        """Record a relation; one that exists stays as it is."""
+    def add(self, object_id: str, relation: str, party: str, *, fresh: bool = False) -> None:
+        """Record a relation; one that exists stays as it is. For a `fresh` object, made just now, nothing is looked up."""
         key = (self._scope.tenant, object_id, relation, party)
-        if not self.has(object_id, relation, party):
+        if fresh or not self.has(object_id, relation, party):
             self._uow.upsert(relations, (*key, self._scope.now_us))
             self._uow.set(self._known, key, True)
 
