@@ -4,8 +4,9 @@ import logging
 
 from entrepot.kernel.database.schema import from_us
 from entrepot.kernel.operations import Actor, Executor, Request
-from entrepot.kernel.things.operations import AlarmTurned, ClearAlarm, RaiseAlarm
+from entrepot.kernel.things.operations import ClearAlarm, RaiseAlarm
 from entrepot.kernel.things.store import AlarmTurn, TelemetryStore
+from entrepot.kernel.things.views import AlarmTurned
 
 SCOPES = frozenset({"things:alarm"})
 TRY_AGAIN = frozenset({429, 500, 503})

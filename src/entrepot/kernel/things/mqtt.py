@@ -209,9 +209,12 @@ class MqttConnection(asyncio.Protocol):
         if len(codes) != len(filters) or any(code > 1 for code in codes):
             raise MqttError(f"the broker refused the subscription to {', '.join(filters)}")
 
-    def send(self, topic: str, payload: bytes) -> None:
-        """Publish at QoS 0: the caller has its own way of knowing that it arrived. Raises MqttError."""
-        self._write(publish_packet(topic, payload))
+    def send(self, topic: str, payload: bytes, *, confirmed: bool = False) -> None:
+        """Publish without waiting: the caller has its own way of knowing that it arrived.
+
+        QoS 0, or with `confirmed` QoS 1, which obliges the broker to deliver. Raises MqttError.
+        """
+        self._write(publish_packet(topic, payload, self._identifier(PUBACK) if confirmed else 0))
 
     async def publish(self, topic: str, payload: bytes) -> None:
         """Publish at QoS 1 and wait until the broker has it. Raises MqttError."""

@@ -4,11 +4,10 @@ import binascii
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from entrepot.kernel.database.schema import from_us, to_us
 from entrepot.kernel.operations import (
-    Answer,
     Context,
     Invalid,
     Request,
@@ -17,152 +16,31 @@ from entrepot.kernel.operations import (
     owner_of,
     related,
 )
-from entrepot.kernel.things.judgement import FLAG_NAMES, ValueModel
-from entrepot.kernel.things.message import ED25519, HMAC_SHA256, ack_topic, command_topic, telemetry_topic
-from entrepot.kernel.things.rules import Kind, Rule, Severity
-from entrepot.kernel.things.service import RELATIONS, Alarm, DeviceRecord
-from entrepot.kernel.things.store import Reading
+from entrepot.kernel.things.judgement import ValueModel
+from entrepot.kernel.things.message import ED25519, HMAC_SHA256
+from entrepot.kernel.things.rules import Rule
+from entrepot.kernel.things.service import RELATIONS
+from entrepot.kernel.things.views import (
+    Access,
+    AlarmList,
+    AlarmTurned,
+    AlarmView,
+    DeviceList,
+    DeviceView,
+    Inspection,
+    Latest,
+    ReadingList,
+    RefusedView,
+    RuleSpec,
+    ValueSpec,
+    alarm_view,
+    base64url,
+    device_view,
+    reading_view,
+)
 
 EXAMPLE_KEY = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"  # the public key of RFC 8032, section 7.1, test 1
 DEVICE_ID = Field(min_length=1, max_length=64, description="Id of the device", examples=["dev_tank7"])
-
-
-class ValueSpec(BaseModel):
-    """One value that a device measures."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-    unit: str = Field(min_length=1, max_length=32, description="UCUM code", examples=["mm", "Cel", "kg/m3"])
-    minimum: float | None = Field(None, description="Below this the sensor itself is in doubt")
-    maximum: float | None = None
-
-
-class RuleSpec(BaseModel):
-    """One alarm rule; see `entrepot.kernel.things.rules.Rule`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-    name: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")
-    kind: Kind
-    value: str = Field("", max_length=64)
-    limit: float = 0.0
-    hysteresis: float = Field(0.0, ge=0)
-    window_s: int = Field(0, ge=0, le=31_536_000)
-    severity: Severity = "warning"
-    title: tuple[str, str] = ("", "")
-
-
-class DeviceView(Answer):
-    """A device as those who have a relation to it see it."""
-
-    id: str
-    title: str
-    title_zh: str
-    owner: str
-    custodian: str
-    site: str
-    suite: str
-    public_key: str = Field(description="base64url; empty for a device with a shared key")
-    values: dict[str, ValueSpec]
-    rules: list[RuleSpec]
-    telemetry_topic: str
-    ack_topic: str
-    command_topic: str
-    registered_at: datetime
-    retired_at: datetime | None
-
-
-class DeviceList(Answer):
-    """Devices by id."""
-
-    devices: list[DeviceView]
-
-
-class ReadingView(Answer):
-    """A reading; `signed` and `signature` prove it without this server (base64url, see the MQTT form)."""
-
-    seq: int
-    at: datetime
-    received_at: datetime
-    values: dict[str, float]
-    flags: list[str]
-    signed: str
-    signature: str
-
-
-class Latest(Answer):
-    """The newest reading of a device and where its sequence stands."""
-
-    device_id: str
-    reading: ReadingView | None
-    last_seq: int
-    accepted: int
-    duplicates: int
-    late: int
-    refused: int
-    missing: list[tuple[int, int]] = Field(description="Open ranges of numbers that were passed over")
-
-
-class ReadingList(Answer):
-    """Readings in order of time."""
-
-    device_id: str
-    readings: list[ReadingView]
-
-
-class AlarmView(Answer):
-    """An alarm of a device."""
-
-    id: str
-    device_id: str
-    rule: str
-    severity: str
-    title: str
-    title_zh: str
-    raised_at: datetime
-    raised_seq: int
-    raised_by: dict[str, float]
-    cleared_at: datetime | None
-    acknowledged_at: datetime | None
-    acknowledged_by: str
-    case_id: str
-
-
-class AlarmList(Answer):
-    """Alarms, newest first."""
-
-    alarms: list[AlarmView]
-
-
-class AlarmTurned(Answer):
-    """The alarm that was raised or cleared; empty when there was none to clear."""
-
-    id: str
-    case_id: str
-
-
-class Access(Answer):
-    """How a device signs in at the embedded broker."""
-
-    user: str
-    password: str
-
-
-class RefusedView(Answer):
-    """A refused message, its payload cut to its first bytes (base64)."""
-
-    number: int
-    received_at: datetime
-    topic: str
-    device_id: str
-    reason: str
-    size_bytes: int
-    payload: str
-
-
-class Inspection(Answer):
-    """What came of the tenant's messages, and the newest refused ones."""
-
-    counts: dict[str, int]
-    refused: list[RefusedView]
 
 
 # --- devices -------------------------------------------------------------------------------------------------------
@@ -212,7 +90,7 @@ def register_device(ctx: Context, request: RegisterDevice) -> DeviceView:
         rules=_rules(request.rules),
         device_id=request.device_id,
     )
-    return _device_view(ctx, ctx.things.device(identifier))
+    return device_view(ctx.tenant, ctx.things.device(identifier))
 
 
 class SetRules(Request[DeviceView]):
@@ -236,7 +114,7 @@ class SetRules(Request[DeviceView]):
 def set_rules(ctx: Context, request: SetRules) -> DeviceView:
     """Ingest follows within two seconds, in every process."""
     ctx.things.set_rules(request.device_id, _rules(request.rules))
-    return _device_view(ctx, ctx.things.device(request.device_id))
+    return device_view(ctx.tenant, ctx.things.device(request.device_id))
 
 
 class ReplaceKey(Request[DeviceView]):
@@ -259,7 +137,7 @@ class ReplaceKey(Request[DeviceView]):
 def replace_key(ctx: Context, request: ReplaceKey) -> DeviceView:
     """Readings signed with the old key are refused from now on."""
     ctx.things.replace_key(request.device_id, *_key(request.public_key, request.shared_key))
-    return _device_view(ctx, ctx.things.device(request.device_id))
+    return device_view(ctx.tenant, ctx.things.device(request.device_id))
 
 
 class RetireDevice(Request[DeviceView]):
@@ -280,7 +158,7 @@ class RetireDevice(Request[DeviceView]):
 def retire_device(ctx: Context, request: RetireDevice) -> DeviceView:
     """Final: a device that comes back is registered anew."""
     ctx.things.retire(request.device_id)
-    return _device_view(ctx, ctx.things.device(request.device_id))
+    return device_view(ctx.tenant, ctx.things.device(request.device_id))
 
 
 class BrokerAccess(Request[Access]):
@@ -320,7 +198,7 @@ class ListDevices(Request[DeviceList]):
 def list_devices(ctx: Context, request: ListDevices) -> DeviceList:
     """Owner, custodian, creditor, insurer or supervisor."""
     found = ctx.things.devices(_party(ctx), request.limit)
-    return DeviceList(devices=[_device_view(ctx, device) for device in found])
+    return DeviceList(devices=[device_view(ctx.tenant, device) for device in found])
 
 
 # --- readings --------------------------------------------------------------------------------------------------------
@@ -346,7 +224,7 @@ def latest(ctx: Context, request: GetLatest) -> Latest:
     reading, state = ctx.things.latest(request.device_id), ctx.things.state(request.device_id)
     return Latest(
         device_id=request.device_id,
-        reading=_reading_view(reading) if reading else None,
+        reading=reading_view(reading) if reading else None,
         last_seq=state.last_seq,
         accepted=state.accepted,
         duplicates=state.duplicates,
@@ -379,7 +257,7 @@ def list_readings(ctx: Context, request: ListReadings) -> ReadingList:
     since_us = 0 if request.since is None else _us(request.since, "since")
     until_us = 1 << 62 if request.until is None else _us(request.until, "until")
     found = ctx.things.readings(request.device_id, since_us, until_us, request.limit, newest_first=request.newest_first)
-    return ReadingList(device_id=request.device_id, readings=[_reading_view(reading) for reading in found])
+    return ReadingList(device_id=request.device_id, readings=[reading_view(reading) for reading in found])
 
 
 class Inspect(Request[Inspection]):
@@ -408,7 +286,7 @@ def inspect(ctx: Context, request: Inspect) -> Inspection:
                 device_id=one.device,
                 reason=one.reason,
                 size_bytes=one.size_bytes,
-                payload=binascii.b2a_base64(one.payload, newline=False).decode(),
+                payload=base64url(one.payload),
             )
             for one in refused
         ],
@@ -439,7 +317,7 @@ def list_alarms(ctx: Context, request: ListAlarms) -> AlarmList:
     """Newest first."""
     party = None if request.device_id else _party(ctx)
     found = ctx.things.alarms(request.device_id, party=party, open_only=request.open_only, limit=request.limit)
-    return AlarmList(alarms=[_alarm_view(alarm) for alarm in found])
+    return AlarmList(alarms=[alarm_view(alarm) for alarm in found])
 
 
 class AcknowledgeAlarm(Request[AlarmView]):
@@ -460,7 +338,7 @@ class AcknowledgeAlarm(Request[AlarmView]):
 )
 def acknowledge_alarm(ctx: Context, request: AcknowledgeAlarm) -> AlarmView:
     """Its case moves with it."""
-    return _alarm_view(ctx.things.acknowledge_alarm(request.device_id, request.alarm_id, request.note))
+    return alarm_view(ctx.things.acknowledge_alarm(request.device_id, request.alarm_id, request.note))
 
 
 class RaiseAlarm(Request[AlarmTurned]):
@@ -544,65 +422,3 @@ def _rules(specs: list[RuleSpec]) -> tuple[Rule, ...]:
         return tuple(Rule(**spec.model_dump()) for spec in specs)
     except ValueError as error:
         raise Invalid("things/rules", f"{error}.") from None
-
-
-def _device_view(ctx: Context, device: DeviceRecord) -> DeviceView:
-    specs = {
-        name: ValueSpec(
-            unit=value.unit,
-            minimum=None if value.minimum == -float("inf") else value.minimum,
-            maximum=None if value.maximum == float("inf") else value.maximum,
-        )
-        for name, value in device.model.items()
-    }
-    return DeviceView(
-        id=device.id,
-        title=device.title,
-        title_zh=device.title_zh,
-        owner=device.owner,
-        custodian=device.custodian,
-        site=device.site,
-        suite=device.suite,
-        public_key=_base64url(device.key) if device.suite == ED25519 else "",
-        values=specs,
-        rules=[RuleSpec(**rule.data()) for rule in device.rules],
-        telemetry_topic=telemetry_topic(ctx.tenant, device.id),
-        ack_topic=ack_topic(ctx.tenant, device.id),
-        command_topic=command_topic(ctx.tenant, device.id),
-        registered_at=from_us(device.registered_us),
-        retired_at=from_us(device.retired_us) if device.retired_us else None,
-    )
-
-
-def _reading_view(reading: Reading) -> ReadingView:
-    return ReadingView(
-        seq=reading.seq,
-        at=from_us(reading.at_us),
-        received_at=from_us(reading.received_us),
-        values=reading.values,
-        flags=[name for bit, (name, _) in FLAG_NAMES.items() if reading.flags & bit],
-        signed=reading.body,
-        signature=_base64url(reading.signature),
-    )
-
-
-def _alarm_view(alarm: Alarm) -> AlarmView:
-    return AlarmView(
-        id=alarm.id,
-        device_id=alarm.device,
-        rule=alarm.rule,
-        severity=alarm.severity,
-        title=alarm.title,
-        title_zh=alarm.title_zh,
-        raised_at=from_us(alarm.raised_us),
-        raised_seq=alarm.raised_seq,
-        raised_by=dict(alarm.raised_by),
-        cleared_at=from_us(alarm.cleared_us) if alarm.cleared_us else None,
-        acknowledged_at=from_us(alarm.acknowledged_us) if alarm.acknowledged_us else None,
-        acknowledged_by=alarm.acknowledged_by,
-        case_id=alarm.case_id,
-    )
-
-
-def _base64url(raw: bytes) -> str:
-    return binascii.b2a_base64(raw, newline=False).decode().replace("+", "-").replace("/", "_").rstrip("=")

@@ -156,7 +156,7 @@ class Things:
         columns = ", ".join(f"d.{column.name}" for column in devices.columns)
         condition, parameters = "", [self._scope.tenant]
         if party is not None:
-            condition = " AND EXISTS (SELECT 1 FROM relations r WHERE r.tenant = d.tenant AND r.object_id = d.id AND r.party = %s)"
+            condition = f" AND {_RELATED.format('d.tenant', 'd.id')}"
             parameters.append(party)
         rows = self._uow.fetch(
             f"SELECT {columns} FROM devices d WHERE d.tenant = %s{condition} ORDER BY d.id LIMIT {int(limit)}",

@@ -307,7 +307,7 @@ def release_pledge(ctx: Context, request: ReleasePledge) -> FacilityView:
     if at.debt > advance_limit(at.value, facility.advance_rate_bp):
         raise Conflict(
             "tradefinance/still-needed",
-            f"Without {pledge.receipt_id} the loan-to-value would be {loan_to_value_bp(at.debt, at.value) / 100:.2f} %, "
+            f"Without {pledge.receipt_id} the loan-to-value were {loan_to_value_bp(at.debt, at.value) / 100:.2f} %, "
             f"above the advance rate cap of {facility.advance_rate_bp / 100:.2f} %.",
         )
     assess(ctx, facility)
@@ -350,16 +350,17 @@ def list_pledges(ctx: Context, request: ListPledges) -> PledgeList:
     """For the parties of the facility."""
     listed = []
     for pledge in pledges(ctx).list(facility_id=request.facility_id):
-        receipt = ctx.call(GetReceipt(receipt_id=pledge.receipt_id))
+        # The creditor's relation to a receipt ends with the pledge: of an ended one only the record is shown.
+        receipt = ctx.call(GetReceipt(receipt_id=pledge.receipt_id)) if pledge.state == "active" else None
         listed.append(
             PledgeView(
                 id=pledge.id,
                 facility_id=pledge.facility_id,
-                receipt_id=receipt.id,
-                receipt_number=receipt.number,
-                tank_id=receipt.tank_id,
+                receipt_id=pledge.receipt_id,
+                receipt_number=receipt.number if receipt else "",
+                tank_id=receipt.tank_id if receipt else "",
                 state=pledge.state,
-                quantity_kg=receipt.quantity_kg,
+                quantity_kg=receipt.quantity_kg if receipt else 0,
             )
         )
     return PledgeList(pledges=listed)

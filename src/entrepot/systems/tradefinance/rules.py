@@ -106,4 +106,4 @@ def waterfall(proceeds: int, costs: int, interest: int, principal: int) -> Water
         part = min(left, claim)
         paid.append(part)
         left -= part
-    return Waterfall(*paid, surplus=left, deficiency=interest + principal - paid[1] - paid[2])
+    return Waterfall(paid[0], paid[1], paid[2], left, interest + principal - paid[1] - paid[2])
