@@ -37,7 +37,7 @@ class Relations:
         return known
 
     def add(self, object_id: str, relation: str, party: str, *, fresh: bool = False) -> None:
-        """Record a relation; one that exists stays as it is. For a `fresh` object, made just now, nothing is looked up."""
+        """Record a relation; one that exists stays as it is. For a `fresh` object nothing is looked up."""
         key = (self._scope.tenant, object_id, relation, party)
         if fresh or not self.has(object_id, relation, party):
             self._uow.upsert(relations, (*key, self._scope.now_us))
