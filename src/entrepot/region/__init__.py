@@ -1,0 +1,1 @@
+"""The demo region: Lanzhou, its sites, devices and price paths."""
