@@ -29,8 +29,6 @@ from entrepot.kernel.things.message import ED25519, public_key
 HOUR_S = 3600.0
 REFERENCE_C = 20.0  # Chinese standard volume is at 20 °C (GB/T 1884, GB/T 1885)
 EXPANSION_PER_C = 8.5e-4  # crude oil of 851 kg/m³ at 15 °C: 613.97/ρ² (API MPMS 11.1, crude oils)
-    8.3e-4  # crude oil near 850 kg/m³, from API MPMS 11.1 table A: K0/ρ² with K0 = 613.97 → 8.5e-4 at 15 °C
-)
 SCENARIOS = ("steady", "filling", "drawing", "leaking", "swapped", "frozen", "silent")
 ORDERS = ("fill", "draw", "leak", "stop", "water", "freeze", "thaw", "silent", "status")
 
