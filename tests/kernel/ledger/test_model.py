@@ -13,7 +13,7 @@ from entrepot.kernel.database import Database
 from entrepot.kernel.database.schema import from_us
 from entrepot.kernel.ledger import Code, Ledger, Transfer, verify
 from entrepot.kernel.ledger.layout import hold_id
-from entrepot.kernel.ledger.rules import Action
+from entrepot.kernel.ledger.states import Action
 from entrepot.kernel.operations.errors import Refusal
 from tests.kernel.ledger.model import Model
 from tests.kernel.ledger.world import HOUR, World

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrepot.kernel.ledger import INT64_MAX, Code, Hold, Transfer
-from entrepot.kernel.ledger.rules import Account, Definition, apply, held_at, mature
+from entrepot.kernel.ledger.rules import apply, held_at, mature
+from entrepot.kernel.ledger.states import Account, Definition
 
 NOW = 1_000_000
 

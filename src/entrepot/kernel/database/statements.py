@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Sequence
 from functools import cache
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import BigInteger, Boolean, Integer, LargeBinary, SmallInteger, Table
@@ -69,10 +70,7 @@ def key_of(table: Table) -> Callable[[Row], tuple[Any, ...]]:
     if len(places) == 1:
         (only,) = places
         return lambda row: (row[only],)
-    if len(places) == 2:
-        first, second = places
-        return lambda row: (row[first], row[second])
-    return lambda row: tuple(row[place] for place in places)
+    return itemgetter(*places)
 
 
 @cache

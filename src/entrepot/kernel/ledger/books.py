@@ -14,7 +14,7 @@ from typing import Any
 from entrepot.kernel.database import RetryAlone, UnitOfWork, statements
 from entrepot.kernel.ledger import rules
 from entrepot.kernel.ledger.layout import definition_hash
-from entrepot.kernel.ledger.rules import Account, Definition, Hold, HoldStatus, Result
+from entrepot.kernel.ledger.states import Account, Definition, Hold, HoldStatus, Result
 from entrepot.kernel.ledger.tables import DEFINITION_STREAM, ledger_accounts, ledger_definitions, ledger_holds
 from entrepot.kernel.ledger.values import Asset
 from entrepot.kernel.operations.canonical import canonical

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from entrepot.kernel.database.schema import from_us, to_us
 from entrepot.kernel.ledger import claims
-from entrepot.kernel.ledger.rules import INT64_MAX
+from entrepot.kernel.ledger.states import INT64_MAX
 from entrepot.kernel.ledger.tables import ledger_encumbrances
 from entrepot.kernel.ledger.values import Encumbrance
 from entrepot.kernel.operations.errors import Conflict, Invalid, NotFound

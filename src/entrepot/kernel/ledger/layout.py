@@ -17,7 +17,7 @@ from typing import Any
 
 import orjson
 
-from entrepot.kernel.ledger.rules import Transfer
+from entrepot.kernel.ledger.states import Transfer
 
 
 @lru_cache(maxsize=65_536)

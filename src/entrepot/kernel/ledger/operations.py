@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import AwareDatetime, Field
 
 from entrepot.kernel.database.schema import to_us
-from entrepot.kernel.ledger.rules import BATCH_LIMIT, INT64_MAX, Action, Transfer
+from entrepot.kernel.ledger.states import BATCH_LIMIT, INT64_MAX, Action, Transfer
 from entrepot.kernel.ledger.values import AccountRecord
 from entrepot.kernel.operations import Answer, Context, NotFound, RelationRule, Request
 

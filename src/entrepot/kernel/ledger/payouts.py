@@ -7,7 +7,7 @@ paid: reconciliation decides. What comes back after confirmation is posted the o
 
 from typing import TYPE_CHECKING
 
-from entrepot.kernel.ledger.rules import HoldStatus, Transfer
+from entrepot.kernel.ledger.states import HoldStatus, Transfer
 from entrepot.kernel.ledger.values import Payout, PayoutStatus
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ import orjson
 
 from entrepot.kernel.database import UnitOfWork
 from entrepot.kernel.database.schema import from_us
-from entrepot.kernel.ledger.rules import OK, Code, Hold, Result, held_at
+from entrepot.kernel.ledger.rules import held_at
+from entrepot.kernel.ledger.states import OK, Code, Hold, Result
 from entrepot.kernel.ledger.tables import ledger_holds
 from entrepot.kernel.ledger.values import Asset, Line, Statement
 from entrepot.kernel.operations.errors import Invalid

@@ -17,10 +17,10 @@ from typing import Any, NoReturn
 
 from entrepot.kernel.database import Scope
 from entrepot.kernel.database.schema import from_us, to_us
-from entrepot.kernel.ledger import encumbrances, export, layout, payouts, reading, rules, verification
+from entrepot.kernel.ledger import encumbrances, export, layout, payouts, reading, rules, states, verification
 from entrepot.kernel.ledger.books import Books
 from entrepot.kernel.ledger.reading import describe
-from entrepot.kernel.ledger.rules import BATCH_LIMIT, Code, Definition, Hold, Result, Transfer
+from entrepot.kernel.ledger.states import BATCH_LIMIT, Code, Definition, Hold, Result, Transfer
 from entrepot.kernel.ledger.tables import BATCH_STREAM, ledger_assets, ledger_batches, ledger_transfers
 from entrepot.kernel.ledger.values import AccountRecord, Asset, Balance, Encumbrance, Payout, Statement
 from entrepot.kernel.operations.canonical import canonical
@@ -184,7 +184,7 @@ class Ledger:
             books.change(number, accounts[number])
         return results
 
-    def _loaded(self, transfers: Sequence[Transfer]) -> tuple[dict[int, rules.Account], dict[int, Hold]]:
+    def _loaded(self, transfers: Sequence[Transfer]) -> tuple[dict[int, states.Account], dict[int, Hold]]:
         """Copies of the accounts and holds that the transfers name."""
         books = self.books
         ids = {transfer.debit for transfer in transfers}
@@ -210,14 +210,25 @@ class Ledger:
         return earlier[1]
 
     def _write_batch(
-        self, batch: str, entries: Sequence[rules.Entry], results: Sequence[Result], reference: str, key: str,
+        self, batch: str, entries: Sequence[states.Entry], results: Sequence[Result], reference: str, key: str,
         request: str,
     ) -> None:  # fmt: skip
         scope, tenant = self.scope, self.tenant
         insert, now_us = scope.uow.insert, scope.now_us
         failures = [[number, result.code] for number, result in enumerate(results) if result.code is not Code.OK]
+        said = canonical(failures) if failures else "[]"
         rows = [tuple(entry) for entry in entries]
-        header = (tenant, batch, now_us, scope.actor_id, key, request, canonical(failures), reference, len(rows))
+        header = (
+            tenant,
+            batch,
+            now_us,
+            scope.actor_id,
+            key,
+            request,
+            canonical(failures) if failures else "[]",
+            reference,
+            len(rows),
+        )
         digest = layout.batch_hash(header, rows)
         insert(ledger_batches, (*header, digest))
         scope.uow.seal(tenant, BATCH_STREAM, batch, digest)
@@ -287,7 +298,7 @@ class Ledger:
         """
         self._known(account)
         self._write_pending()
-        span = (to_us(since) if since else 0, to_us(until) if until else rules.INT64_MAX)
+        span = (to_us(since) if since else 0, to_us(until) if until else states.INT64_MAX)
         return reading.statement(self.scope.uow, self.tenant, account, span, after, limit)
 
     def account_record(self, account: int) -> AccountRecord:
@@ -320,7 +331,7 @@ class Ledger:
             return known._replace(status="expired", closed_at=known.expires_us)
         return known
 
-    def _known(self, account: int) -> rules.Account:
+    def _known(self, account: int) -> states.Account:
         self.books.load((account,), self.scope.now_us)
         state = self.books.accounts.get(account)
         if state is None:
@@ -389,5 +400,5 @@ def _check_name(what: str, name: str) -> None:
 
 
 def _check_cap(cap: int | None) -> None:
-    if cap is not None and not 0 <= cap <= rules.INT64_MAX:
-        raise Invalid("ledger/cap", f"A cap is 0 to {rules.INT64_MAX}, not {cap}.")
+    if cap is not None and not 0 <= cap <= states.INT64_MAX:
+        raise Invalid("ledger/cap", f"A cap is 0 to {states.INT64_MAX}, not {cap}.")

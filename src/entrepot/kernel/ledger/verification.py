@@ -16,7 +16,7 @@ from sqlalchemy import BigInteger, Table, Text
 from entrepot.kernel.database import Database, UnitOfWork
 from entrepot.kernel.ledger import layout
 from entrepot.kernel.ledger.encumbrances import body_of
-from entrepot.kernel.ledger.rules import INT64_MAX
+from entrepot.kernel.ledger.states import INT64_MAX
 from entrepot.kernel.ledger.tables import (
     ledger_accounts,
     ledger_assets,
