@@ -3,40 +3,48 @@
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from random import Random
 
-from entrepot.kernel.database import Database
-from entrepot.kernel.timers.service import FAILED, FIRED, PENDING
+import orjson
+
+from entrepot.kernel.casework import Action, Cases, CaseType, define
+from entrepot.kernel.database import Database, Scope, UnitOfWork
+from entrepot.kernel.operations.clock import stem
+from entrepot.kernel.operations.errors import Refusal
+from entrepot.kernel.reference.service import Reference
+from entrepot.kernel.timers.schedules import Schedule
+from entrepot.kernel.timers.service import FAILED, FIRED, PENDING, Timer, due, next_due_us, row_of
 from entrepot.kernel.timers.tables import timers
 
 log = logging.getLogger(__name__)
 BATCH = 500
+LONGEST_WAIT_S = 300
+PASSING_STATUS = frozenset({429, 503})
+Fire = Callable[[Timer, str], str]
+"""Runs the timer's command with the idempotency key given; "" when it was done, the problem document when refused.
 
-
-@dataclass(frozen=True, slots=True)
-class Due:
-    """A timer to fire: `request` is the JSON of the operation's request."""
-
-    tenant: str
-    key: str
-    due_us: int
-    operation: str
-    request: str
-    every_us: int
-
-
-Fire = Callable[[Due, str], str]
-"""Runs the command with the idempotency key given; "" when it was done, the problem document when it was refused.
-
-Raises for what may pass (an unreachable database, overload): the timer stays pending and is tried again.
+May raise for what passes (an unreachable database): the timer then stays pending and is tried again.
 """
+
+TIMER_FAILED = define(
+    CaseType(
+        "timer-failed",
+        ("Refused timer", "定时任务被拒"),
+        "open",
+        ("closed",),
+        (Action("close", ("Close", "结案"), ("open",), "closed", needs=("note",)),),
+        states={"open": ("Open", "待处理"), "closed": ("Closed", "已结案")},
+    )
+)
 
 
 class TimerRunner:
     """Polls for due timers.
 
     Command and timer row are two transactions: a crash between them fires the same command with the same key again,
-    which meets its stored answer. So workers need no lock among themselves.
+    which meets its stored answer. For the same reason workers need no lock among themselves. A refused timer is marked
+    failed and a case is opened on it; one whose command came to no answer is tried again, ever more slowly, and holds
+    up no other.
     """
 
     def __init__(self, database: Database, now_us: Callable[[], int], fire: Fire, pause_s: float = 0.25) -> None:
@@ -54,7 +62,8 @@ class TimerRunner:
     def stop(self) -> None:
         """End after the timer at hand."""
         self._stop.set()
-        self._thread.join(timeout=30)
+        if self._thread.is_alive():
+            self._thread.join(timeout=30)
 
     def _work(self) -> None:
         while not self._stop.wait(self._pause_s):
@@ -67,34 +76,80 @@ class TimerRunner:
     def next_due_us(self) -> int | None:
         """When the next pending timer is due: what a replay moves its clock to."""
         with self._database.reader() as uow:
-            rows = uow.read("SELECT MIN(due_at) FROM timers WHERE state = %s", (PENDING,))
-        return None if rows[0][0] is None else int(rows[0][0])
+            return next_due_us(uow)
 
     def run_due(self) -> int:
-        """Fire everything that is due now; how many."""
+        """Fire everything that is due now, in order; how many."""
         with self._database.reader() as uow:
-            rows = uow.read(
-                "SELECT tenant, key, due_at, operation, request, every_us FROM timers "
-                "WHERE state = %s AND due_at <= %s ORDER BY due_at, tenant, key LIMIT %s",
-                (PENDING, self._now_us(), BATCH),
-            )
-        for row in rows:
+            ready = due(uow, self._now_us(), BATCH)
+        for timer in ready:
             if self._stop.is_set():
                 break
-            self._run(Due(*row))
-        return len(rows)
+            self._run(timer)
+        return len(ready)
 
-    def _run(self, due: Due) -> None:
-        problem = self._fire(due, f"timer:{due.key}:{due.due_us}")
-        now_us = self._now_us()
+    def _run(self, timer: Timer) -> None:
+        try:
+            problem = self._fire(timer, timer.idempotency_key)
+        except Exception as error:  # noqa: BLE001 - one timer holds up no other
+            self._try_later(timer, repr(error))
+            return
+        if problem and _status(problem) in PASSING_STATUS:
+            self._try_later(timer, problem)
+            return
         with self._database.unit() as uow:
-            row = uow.lock(timers, (due.tenant, due.key))
-            if row is None or row[5] != PENDING or row[2] != due.due_us:
-                return  # the command itself moved or cancelled it, or another worker was quicker
-            if due.every_us:
-                following = due.due_us + due.every_us * max(1, -((due.due_us - now_us) // due.every_us))
-                uow.upsert(timers, (*row[:2], following, *row[3:6], now_us, row[7], problem))
-            else:
-                uow.upsert(timers, (*row[:5], FAILED if problem else FIRED, now_us, row[7], problem))
+            uow.begin_operation()
+            if self._unchanged(uow, timer):
+                self._finish(uow, timer, problem)
+
+    def _finish(self, uow: UnitOfWork, timer: Timer, problem: str) -> None:
+        now_us = self._now_us()
+        scope = self._scope(uow, timer, now_us)
+        following: int | None = None
+        if timer.schedule:
+            try:
+                schedule = Schedule.parse(timer.schedule)
+                calendar = Reference(scope).calendar(schedule.calendar)
+                following = schedule.following_us(timer.due_us, now_us, calendar)
+            except Refusal as refusal:  # a year without a notice: somebody must import it, then retry the timer
+                problem = problem or orjson.dumps(refusal.problem()).decode()
+        if following is not None:
+            row = row_of(timer, due_us=following, fired_us=now_us, problem=problem, attempts=0, retry_us=0)
+        else:
+            row = row_of(timer, state=FAILED if problem else FIRED, fired_us=now_us, problem=problem)
+        uow.upsert(timers, row)
         if problem:
-            log.warning("timer %s was refused: %s", due.key, problem)
+            log.warning("timer %s was refused: %s", timer.key, problem)
+            title = (f"{timer.operation} was refused at its time", f"定时操作 {timer.operation} 被拒绝")
+            data = {"key": timer.key, "operation": timer.operation, "due_us": timer.due_us, "problem": problem}
+            Cases(scope).open(TIMER_FAILED.name, timer.key, title, data=data)
+
+    def _try_later(self, timer: Timer, problem: str) -> None:
+        log.warning("timer %s came to no answer and is tried again: %s", timer.key, problem)
+        wait_s = min(2**timer.attempts, LONGEST_WAIT_S)
+        with self._database.unit() as uow:
+            if self._unchanged(uow, timer):
+                retry_us = self._now_us() + wait_s * 1_000_000
+                uow.upsert(timers, row_of(timer, problem=problem, attempts=timer.attempts + 1, retry_us=retry_us))
+
+    @staticmethod
+    def _unchanged(uow: UnitOfWork, timer: Timer) -> bool:
+        """False when the command itself moved or cancelled the timer, or another worker was quicker."""
+        row = uow.lock(timers, (timer.tenant, timer.key))
+        return row is not None and row[5] == PENDING and row[2] == timer.due_us
+
+    @staticmethod
+    def _scope(uow: UnitOfWork, timer: Timer, now_us: int) -> Scope:
+        random = Random(f"{timer.tenant}:{timer.idempotency_key}")  # so that a replay gives the same identifiers
+        identifier = stem(now_us, random)
+        return Scope(
+            uow, timer.tenant, now_us, random, lambda prefix: f"{prefix}_{identifier}", "system:timers", lambda *_: None
+        )
+
+
+def _status(problem: str) -> int:
+    """The status of a problem document; 0 for other text."""
+    try:
+        return int(orjson.loads(problem)["status"])
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+        return 0
