@@ -126,7 +126,7 @@ def test_every_missing_row_is_found(database: Database, table: Table):
 
 
 def test_a_forger_who_writes_the_hash_too_still_meets_the_balances(database: Database):
-    """An amount changed together with its batch's hash: the sealed chain aside, the balances give it away."""
+    """An amount changed together with its batch's hash, and with the hash that waits to be sealed."""
     from entrepot.kernel.ledger import layout
 
     world = World(database)
@@ -138,11 +138,39 @@ def test_a_forger_who_writes_the_hash_too_still_meets_the_balances(database: Dat
         rows = [list(row) for row in uow.fetch(f"SELECT {columns} FROM ledger_transfers ORDER BY number")]
         (batch,) = uow.fetch(f"SELECT {header} FROM ledger_batches")
         uow.execute("UPDATE ledger_batches SET hash = %s", [layout.batch_hash(batch, rows)])
+        uow.execute("UPDATE unsealed SET hash = %s WHERE stream = 'ledger'", [layout.batch_hash(batch, rows)])
     found = verify(database, world.tenant, world.now_us)
     assert {(d.table, d.row, d.column, d.stored, d.computed) for d in found} == {
         ("ledger_accounts", str(accounts["bank"]), "posted", "-1000", "-900"),
         ("ledger_accounts", str(accounts["firm"]), "posted", "1000", "900"),
     }
+
+
+def test_a_forger_who_rewrites_everything_meets_the_seals(database: Database):
+    """Amount, balances and hash all agree with one another, but not with what was sealed. Nor does a batch vanish."""
+    from entrepot.kernel.events.chain import seal_once
+    from entrepot.kernel.ledger import layout
+
+    world = World(database)
+    accounts = with_money(world, firm=1000)
+    assert seal_once(database, world.now_us)
+    assert verify(database, world.tenant) == []
+    columns = "number, debit, credit, amount, action, group_number, hold, expires_at, reference"
+    header = "tenant, id, at, actor, key, request, failures, reference, count"
+    with database.unit() as uow:
+        uow.execute("UPDATE ledger_transfers SET amount = 900")
+        uow.execute("UPDATE ledger_accounts SET posted = CASE WHEN posted > 0 THEN 900 ELSE -900 END")
+        rows = [list(row) for row in uow.fetch(f"SELECT {columns} FROM ledger_transfers ORDER BY number")]
+        (batch,) = uow.fetch(f"SELECT {header} FROM ledger_batches")
+        uow.execute("UPDATE ledger_batches SET hash = %s", [layout.batch_hash(batch, rows)])
+    assert [(d.table, d.column) for d in verify(database, world.tenant)] == [("ledger_batches", "hash")]
+    with database.unit() as uow:
+        uow.execute("DELETE FROM ledger_transfers")
+        uow.execute("DELETE FROM ledger_batches")
+        uow.execute("UPDATE ledger_accounts SET posted = 0")
+    assert [(d.table, d.column, d.stored) for d in verify(database, world.tenant)] == [
+        ("ledger_batches", "id", "missing")]  # fmt: skip
+    assert accounts
 
 
 def test_text_in_a_column_of_integers_is_reported(database: Database):

@@ -218,17 +218,7 @@ class Ledger:
         failures = [[number, result.code] for number, result in enumerate(results) if result.code is not Code.OK]
         said = canonical(failures) if failures else "[]"
         rows = [tuple(entry) for entry in entries]
-        header = (
-            tenant,
-            batch,
-            now_us,
-            scope.actor_id,
-            key,
-            request,
-            canonical(failures) if failures else "[]",
-            reference,
-            len(rows),
-        )
+        header = (tenant, batch, now_us, scope.actor_id, key, request, said, reference, len(rows))
         digest = layout.batch_hash(header, rows)
         insert(ledger_batches, (*header, digest))
         scope.uow.seal(tenant, BATCH_STREAM, batch, digest)

@@ -1,7 +1,8 @@
 """Checking the ledger against itself: every hash, every balance, every hold, every definition, from the rows alone.
 
 The two streams (batches with their transfers, definitions) are the source; all other tables are recomputed from them.
-Whether a batch or a definition was taken out or rewritten together with its hash is what the sealed chain shows.
+Their hashes must be those that the chain has sealed or is about to seal; that the chain itself holds is checked with
+the events.
 """
 
 from collections import defaultdict
@@ -18,6 +19,7 @@ from entrepot.kernel.ledger import layout
 from entrepot.kernel.ledger.encumbrances import body_of
 from entrepot.kernel.ledger.states import INT64_MAX
 from entrepot.kernel.ledger.tables import (
+    STREAMS,
     ledger_accounts,
     ledger_assets,
     ledger_batches,
@@ -92,6 +94,8 @@ def verify_books(uow: UnitOfWork, tenant: str, now_us: int = INT64_MAX) -> list[
     books = _Books()
     _read_definitions(books, uow, tenant)
     _read_batches(books, uow, tenant)
+    for stream, table in STREAMS.items():
+        _check_seals(books, uow, tenant, stream, table)
     _check_holds(books, uow, tenant, now_us)
     _check_encumbrances(books, uow, tenant)
     _check_assets(books, uow, tenant)
@@ -141,6 +145,37 @@ def _read_batches(books: _Books, uow: UnitOfWork, tenant: str) -> None:
         if upper is None:
             return
         last = upper
+
+
+def _check_seals(books: _Books, uow: UnitOfWork, tenant: str, stream: str, table: Table) -> None:
+    """Every row of a stream is sealed, or waits for it, with the hash that it has; and no sealed row is missing."""
+    joins = " ".join(
+        f"LEFT JOIN {other} {name} ON {name}.tenant = t.tenant AND {name}.stream = '{stream}' AND {name}.row_id = t.id"
+        for other, name in (("seals", "s"), ("unsealed", "u"))
+    )
+    sql = (
+        f"SELECT t.id, t.hash, s.hash, u.hash FROM {table.name} t {joins} WHERE t.tenant = %s AND t.id > %s"
+        " ORDER BY t.id LIMIT %s"
+    )
+    last = ""
+    while True:
+        rows = uow.read(sql, (tenant, last, PAGE))
+        for name, stored, sealed, waiting in rows:
+            expected = sealed if sealed is not None else waiting
+            if expected is None:
+                books.differ(table, name, "hash", stored, "sealed, or waiting to be sealed")
+            elif stored != expected:
+                books.differ(table, name, "hash", stored, expected)
+        if len(rows) < PAGE:
+            break
+        last = rows[-1][0]
+    for other in ("seals", "unsealed"):
+        sql = (
+            f"SELECT o.row_id FROM {other} o LEFT JOIN {table.name} t ON t.tenant = o.tenant AND t.id = o.row_id"
+            " WHERE o.tenant = %s AND o.stream = %s AND t.id IS NULL"
+        )
+        for (name,) in uow.read(sql, (tenant, stream)):
+            books.differ(table, name, "id", "missing", f"a row, since {other} names it")
 
 
 def _transfers(books: _Books, uow: UnitOfWork, tenant: str, after: str, upto: str | None) -> Iterator[Row]:
