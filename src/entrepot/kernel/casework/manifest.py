@@ -8,4 +8,5 @@ manifest = System(
     summary="Cases with states, deadlines in working time and history",
     operations=("entrepot.kernel.casework.operations",),
     tables=("entrepot.kernel.casework.tables",),
+    roles={"case_designer": ("casework:read", "casework:define")},
 )

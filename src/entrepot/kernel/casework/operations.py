@@ -1,18 +1,28 @@
-"""Operations on cases: the inbox, one case, its steps."""
+"""Operations on cases: the inbox, one case, its steps, and the tenant's own types."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
-from entrepot.kernel.casework.service import Case
-from entrepot.kernel.casework.types import case_type
+from entrepot.kernel.casework.service import RELATIONS, Case
+from entrepot.kernel.casework.types import Action, CaseType, ClockEffect
 from entrepot.kernel.database.schema import from_us
-from entrepot.kernel.operations import Answer, Context, Forbidden, Request, related
+from entrepot.kernel.operations import Answer, Context, NotFound, RelationRule, Request
 
 READ_ALL = "casework:read_all"
-EVERY_RELATION = ("party", "supervisor", "creditor", "owner", "custodian")
-Title = tuple[str, str]
+NAME = r"^[a-z][a-z0-9_-]{0,62}$"
+
+
+def _on_case(*, readers: bool = False) -> RelationRule:
+    """Whoever the case lies with, or who stands in a relation to it; with `readers` also who reads all cases."""
+
+    def check(ctx: Context, request: Any) -> bool:
+        if readers and READ_ALL in ctx.actor.scopes:
+            return True
+        return bool(ctx.cases.held(request.case_id, ctx.actor.party, ctx.actor.id))
+
+    return RelationRule("case_id", RELATIONS, check)
 
 
 class CaseView(Answer):
@@ -29,6 +39,7 @@ class CaseView(Answer):
     assignee: str
     opened_at: datetime
     due_at: datetime | None
+    overdue: bool
     data: dict[str, Any]
 
 
@@ -73,6 +84,9 @@ class ListCases(Request[CaseList]):
 
     type: str = Field("", max_length=64)
     subject: str = Field("", max_length=64)
+    state: str = Field("", max_length=64)
+    mine: bool = Field(False, description="Only those assigned to you")
+    overdue: bool = Field(False, description="Only those past their deadline, the longest overdue first")
     include_closed: bool = False
     limit: int = Field(200, ge=1, le=1000)
 
@@ -86,9 +100,12 @@ def list_cases(ctx: Context, request: ListCases) -> CaseList:
         open_only=not request.include_closed,
         type=request.type,
         subject=request.subject,
+        state=request.state,
+        assignee=ctx.actor.id if request.mine else "",
+        due_before_us=ctx.now_us if request.overdue else None,
         limit=request.limit,
     )
-    return CaseList(cases=[view(case) for case in found])
+    return CaseList(cases=[_view(ctx, case) for case in found])
 
 
 class GetCase(Request[CaseDetail]):
@@ -98,18 +115,14 @@ class GetCase(Request[CaseDetail]):
 
 
 @GetCase.query("casework.get", http="GET /cases/{case_id}", scope="casework:read", title=("Case", "办件"),
-               example={"case_id": "cas_0"})  # fmt: skip
+               relation=_on_case(readers=True), example={"case_id": "cas_0"})  # fmt: skip
 def get_case(ctx: Context, request: GetCase) -> CaseDetail:
     """For whoever has a relation to it."""
-    if READ_ALL not in ctx.actor.scopes:
-        related_rule = related("case_id", *EVERY_RELATION)
-        if ctx.actor.kind != "system" and not related_rule.check(ctx, request):
-            raise Forbidden("permission/no-relation", f"casework.get: you must be {related_rule.describe()}.")
     case = ctx.cases.get(request.case_id)
-    kind = case_type(case.type)
+    kind = ctx.cases.types.get(case.type)
     title = kind.states.get(case.state, (case.state, case.state))
     return CaseDetail(
-        case=view(case),
+        case=_view(ctx, case),
         state_title=title[0],
         state_title_zh=title[1],
         history=[
@@ -120,8 +133,7 @@ def get_case(ctx: Context, request: GetCase) -> CaseDetail:
         ],
         steps=[
             StepView(action=a.name, title=a.title[0], title_zh=a.title[1], needs=list(a.needs))
-            for a in kind.actions
-            if case.state in a.sources
+            for a in kind.steps(case.state)
         ],
     )
 
@@ -140,18 +152,21 @@ class ActOnCase(Request[CaseView]):
     http="POST /cases/{case_id}/steps",
     scope="casework:act",
     title=("Act on case", "处理办件"),
-    relation=related("case_id", *EVERY_RELATION),
+    relation=_on_case(),
     example={"case_id": "cas_0", "action": "close", "note": "seen on site"},
 )
 def act_on_case(ctx: Context, request: ActOnCase) -> CaseView:
-    """The type says which relation may take the step."""
-    held = frozenset(
-        relation for relation in EVERY_RELATION if ctx.relations.has(request.case_id, relation, ctx.actor.party)
+    """The type says which relation or role may take the step."""
+    held = None if ctx.actor.kind == "system" else ctx.cases.held(request.case_id, ctx.actor.party, ctx.actor.id)
+    case = ctx.cases.act(
+        request.case_id,
+        request.action,
+        request.note,
+        document=request.document,
+        relations=held,
+        roles=ctx.actor.roles,
     )
-    relations = None if ctx.actor.kind == "system" else held
-    return view(
-        ctx.cases.act(request.case_id, request.action, request.note, document=request.document, relations=relations)
-    )
+    return _view(ctx, case)
 
 
 class NoteOnCase(Request[CaseView]):
@@ -167,13 +182,13 @@ class NoteOnCase(Request[CaseView]):
     http="POST /cases/{case_id}/notes",
     scope="casework:act",
     title=("Add note", "添加备注"),
-    relation=related("case_id", *EVERY_RELATION),
+    relation=_on_case(),
     example={"case_id": "cas_0", "note": "called the keeper"},
 )
 def note_on_case(ctx: Context, request: NoteOnCase) -> CaseView:
     """History grows, nothing is rewritten."""
     ctx.cases.note(request.case_id, request.note, document=request.document)
-    return view(ctx.cases.get(request.case_id))
+    return _view(ctx, ctx.cases.get(request.case_id))
 
 
 class AssignCase(Request[CaseView]):
@@ -188,15 +203,126 @@ class AssignCase(Request[CaseView]):
     http="POST /cases/{case_id}/assignee",
     scope="casework:act",
     title=("Assign case", "指派办件"),
-    relation=related("case_id", *EVERY_RELATION),
+    relation=_on_case(),
     example={"case_id": "cas_0", "person": "per_0"},
 )
 def assign_case(ctx: Context, request: AssignCase) -> CaseView:
     """To anyone of the tenant's people."""
-    return view(ctx.cases.assign(request.case_id, request.person))
+    if not ctx.parties.person_exists(request.person):
+        raise NotFound("person/unknown", f"There is no person {request.person}.")
+    return _view(ctx, ctx.cases.assign(request.case_id, request.person))
 
 
-def view(case: Case) -> CaseView:
+class MarkOverdue(Request[CaseView]):
+    """Note that a case has passed its deadline, and tell those who must know."""
+
+    case_id: str = Field(max_length=64)
+    due_us: int = Field(ge=0, description="The deadline, microseconds since 1970: a moved one is left alone")
+
+
+@MarkOverdue.command(
+    "casework.mark_overdue",
+    http="POST /cases/{case_id}/overdue",
+    scope="casework:watch",
+    title=("Mark overdue", "超期提醒"),
+    subject="case_id",
+    example={"case_id": "cas_0", "due_us": 0},
+)
+def mark_overdue(ctx: Context, request: MarkOverdue) -> CaseView:
+    """Fired by the case's timer."""
+    return _view(ctx, ctx.cases.mark_overdue(request.case_id, request.due_us))
+
+
+class Names(Answer):
+    """A name in both languages."""
+
+    en: str = Field(min_length=1, max_length=120)
+    zh: str = Field(min_length=1, max_length=120)
+
+
+class StepType(Answer):
+    """A step of a case type; see the documentation of actions."""
+
+    name: str = Field(pattern=NAME)
+    title: Names
+    sources: list[str] = Field(default=[], max_length=50, description="Empty: every state that is not final")
+    target: str = Field("", max_length=64, description="Empty: the state stays")
+    relations: list[str] = Field(default=[], max_length=20)
+    roles: list[str] = Field(default=[], max_length=20)
+    needs: list[Literal["note", "document"]] = Field(default=[], max_length=2)
+    clock: ClockEffect = "restart"
+    extra_hours: int = Field(0, ge=0, le=2_000)
+
+
+class TypeDefined(Answer):
+    """That a case type holds in this tenant."""
+
+    id: str
+    states: list[str]
+
+
+class DefineType(Request[TypeDefined]):
+    """Define a case type of this tenant, or one in place of a system's."""
+
+    name: str = Field(pattern=NAME)
+    title: Names
+    first: str = Field(pattern=NAME)
+    final: list[str] = Field(min_length=1, max_length=20)
+    actions: list[StepType] = Field(min_length=1, max_length=100)
+    states: dict[str, Names] = Field(default={}, max_length=100)
+    hours: dict[str, int] = Field(default={}, max_length=100, description="Hours until a state is overdue")
+    calendar: Literal["natural", "legal", "bank", "exchange"] = "legal"
+    watch: bool = False
+
+
+@DefineType.command(
+    "casework.define_type",
+    http="POST /types/{name}",
+    scope="casework:define",
+    title=("Define case type", "设置办件类型"),
+    subject="name",
+    confirm=True,
+    example={
+        "name": "pothole",
+        "title": {"en": "Pothole", "zh": "路面坑洼"},
+        "first": "reported",
+        "final": ["closed"],
+        "actions": [{"name": "close", "title": {"en": "Close", "zh": "结案"}, "target": "closed"}],
+        "hours": {"reported": 24},
+    },
+)
+def define_type(ctx: Context, request: DefineType) -> TypeDefined:
+    """Cases that are open go on under it; it is refused where it would strand one."""
+    actions = tuple(
+        Action(
+            one.name,
+            (one.title.en, one.title.zh),
+            tuple(one.sources),
+            one.target,
+            tuple(one.relations),
+            tuple(one.needs),
+            tuple(one.roles),
+            one.clock,
+            one.extra_hours,
+        )
+        for one in request.actions
+    )
+    kind = CaseType(
+        request.name,
+        (request.title.en, request.title.zh),
+        request.first,
+        tuple(request.final),
+        actions,
+        {state: (title.en, title.zh) for state, title in request.states.items()},
+        dict(request.hours),
+        request.calendar,
+        request.watch,
+    )
+    ctx.cases.define(kind)
+    return TypeDefined(id=kind.name, states=sorted(kind.known_states))
+
+
+def _view(ctx: Context, case: Case) -> CaseView:
     """A case as it is shown."""
     return CaseView(
         id=case.id,
@@ -210,5 +336,6 @@ def view(case: Case) -> CaseView:
         assignee=case.assignee,
         opened_at=from_us(case.opened_us),
         due_at=None if case.due_us is None else from_us(case.due_us),
+        overdue=case.due_us is not None and case.due_us < ctx.now_us,
         data=case.data,
     )

@@ -1,8 +1,10 @@
 """Tables of cases."""
 
-from sqlalchemy import BigInteger, Column, Index, Table, Text
+from sqlalchemy import BigInteger, Column, Index, Table, Text, text
 
 from entrepot.kernel.database import metadata
+
+NO_DEADLINE = (1 << 62) - 1
 
 cases = Table(
     "cases",
@@ -19,8 +21,16 @@ cases = Table(
     Column("assignee", Text, nullable=False),
     Column("opened_at", BigInteger, nullable=False),
     Column("due_at", BigInteger, nullable=False),
+    Column("left_us", BigInteger, nullable=False),  # working time left while the clock is stopped, else 0
     Column("data", Text, nullable=False),
     Index("ix_cases_party", "tenant", "party", "closed", "id"),
+    Index(
+        "ix_cases_due",
+        "tenant",
+        "due_at",
+        sqlite_where=text(f"closed = 0 AND due_at < {NO_DEADLINE}"),
+        postgresql_where=text(f"closed = 0 AND due_at < {NO_DEADLINE}"),
+    ),
     sqlite_with_rowid=False,
 )
 
@@ -36,5 +46,15 @@ entries = Table(
     Column("state", Text, nullable=False),
     Column("note", Text, nullable=False),
     Column("document", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+case_types = Table(
+    "case_types",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("definition", Text, nullable=False),  # JSON of a CaseType: the tenant's own, or in place of a system's
+    Column("changed_at", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
