@@ -1,0 +1,178 @@
+"""The application: everything assembled from settings. `web` serves it over HTTP, `cli` starts it."""
+
+import asyncio
+import importlib
+import logging
+import pkgutil
+from collections.abc import Sequence
+from typing import Any
+
+import entrepot.systems
+from entrepot import migrations
+from entrepot.kernel.database import Database, Scope, open_database
+from entrepot.kernel.documents import Documents, Store
+from entrepot.kernel.events import Sealer, Subscriber, Subscription
+from entrepot.kernel.operations import Actor, Clock, Executor, Registry, Runtime, System, SystemClock
+from entrepot.kernel.parties.resolve import Foreign, Resolver
+from entrepot.kernel.signing import HeadKeeper, Keyring, LocalKey, Signing
+from entrepot.kernel.things.store import telemetry_url
+from entrepot.kernel.things.telemetry import Telemetry
+from entrepot.kernel.timers.firing import fire_with
+from entrepot.kernel.timers.runner import TimerRunner
+from entrepot.kernel.vault import Vault
+from entrepot.kernel.workflows import WorkflowRunner, Workflows
+from entrepot.settings import Settings
+
+log = logging.getLogger(__name__)
+KERNEL = ("parties", "events", "ledger", "signing", "vault", "documents", "casework", "notices", "reference", "things")
+
+
+def kernel_systems() -> list[System]:
+    """The manifests of the kernel's own operations."""
+    return [importlib.import_module(f"entrepot.kernel.{name}.manifest").manifest for name in KERNEL]
+
+
+def installed_systems() -> list[System]:
+    """The manifests of every folder under `entrepot.systems`: a new system needs no registration."""
+    return [
+        importlib.import_module(f"entrepot.systems.{module.name}").manifest
+        for module in pkgutil.iter_modules(entrepot.systems.__path__)
+    ]
+
+
+def build_registry(systems: Sequence[System] | None = None) -> Registry:
+    """The registry of the kernel and the given systems, all that are installed by default.
+
+    Every table is defined after this, which migrations and `create_all` rely on.
+    """
+    importlib.import_module("entrepot.kernel.timers.tables")
+    return Registry([*kernel_systems(), *(installed_systems() if systems is None else systems)])
+
+
+class Entrepot:
+    """One worker: database, executor, sealing, timers, subscriptions, workflows and telemetry of a tenant.
+
+    `start_threads` and `stop_threads` run what needs no event loop; `start_telemetry` is awaited on the server's loop.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Clock | None = None,
+        systems: Sequence[System] | None = None,
+        database: Database | None = None,
+        foreign: tuple[Foreign, ...] = (),
+        seed: int | None = None,
+    ) -> None:
+        self.settings = settings
+        self.clock: Clock = clock or SystemClock()
+        self.registry = build_registry(systems)
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        self.database = database or open_database(settings.resolved_database_url)
+        self.keyring = Keyring(settings.secret("vault-master"))
+        self.operator = LocalKey("ed25519", settings.secret("operator-ed25519"))
+        self.documents = Store(settings.data_dir / "documents")
+        self.runtime = Runtime(
+            self.database,
+            self.registry,
+            self.clock,
+            hash_key=settings.secret("idempotency"),
+            make_documents=lambda scope: Documents(scope, self.documents),
+            make_vault=lambda scope: Vault(scope, self.keyring),
+            make_signing=lambda scope: Signing(scope, self.operator, self.keyring),
+        )
+        self.executor = Executor(self.runtime, writers=settings.writers, seed=seed)
+        self.telemetry = Telemetry(
+            self.database,
+            self.clock,
+            settings.tenant,
+            telemetry_url(settings.telemetry_url, self.database.url),
+            mqtt_url=settings.mqtt_url,
+            mqtt_port=settings.mqtt_port,
+            broker_secret=settings.secret("broker"),
+        )
+        self.runtime.make_things = self.telemetry.things
+        self.workflows = WorkflowRunner(self.database, self.executor, self.registry, self.clock)
+        self.runtime.make_workflows = self._make_workflows
+        self.resolver = Resolver(self.database, self.registry, self.clock, foreign)
+        self.sealer = Sealer(self.database, self.clock.now_us, self.executor.committed)
+        self.heads = HeadKeeper(self.database, self.operator, settings.data_dir / "heads.jsonl", self.clock.now_us)
+        self.subscriber = Subscriber(self.database, self.run_as_system, subscriptions(self.registry))
+        self.timers = TimerRunner(self.database, self.clock.now_us, fire_with(self.executor, self.system_scopes))
+        self._started = False
+
+    def _make_workflows(self, scope: Scope) -> Workflows:
+        return Workflows(scope, self.workflows)
+
+    def migrate(self) -> None:
+        """Bring the schema up to date."""
+        migrations.upgrade(self.database)
+
+    def start_threads(self) -> None:
+        """Start executor, sealing, subscriptions, timers and workflows."""
+        self.executor.start()
+        self.workflows.start()
+        self.sealer.listeners += [self.subscriber.sealed, self.heads.sealed]
+        self.sealer.start()
+        self.heads.start()
+        self.subscriber.start()
+        self.timers.start()
+        self._started = True
+
+    def stop_threads(self) -> None:
+        """Stop in the opposite order; what was answered is committed, what was not may be sent again."""
+        if not self._started:
+            return
+        self._started = False
+        self.timers.stop()
+        self.subscriber.stop()
+        self.workflows.stop()
+        self.executor.stop()
+        self.sealer.stop()
+        self.heads.stop()
+
+    async def start_telemetry(self) -> None:
+        """Start the broker and the consumer on the running loop."""
+        await self.telemetry.start(self.executor)
+
+    def close(self) -> None:
+        """Close the database."""
+        self.database.close()
+
+    # --- acting as a system ------------------------------------------------------------------------------------
+
+    def system_actor(self, tenant: str, system: str) -> Actor:
+        """The actor of a system's timers, subscriptions and workflows: its own operations, no others."""
+        return Actor.system(tenant, system, self.system_scopes(system))
+
+    def system_scopes(self, system: str) -> frozenset[str]:
+        """What a system may do by itself."""
+        return frozenset(operation.scope for operation in self.registry if operation.system == system)
+
+    def run_as_system(self, tenant: str, system: str, request: Any, key: str) -> None:
+        """Run a command as a system. Raises where it must be tried again; a refusal is an outcome."""
+        outcome = self.executor.submit(request, self.system_actor(tenant, system), key, "subscription").result()
+        if outcome.status in {429, 500, 503}:
+            raise RuntimeError(f"{key}: {outcome.json}")
+
+
+def subscriptions(registry: Registry) -> tuple[Subscription, ...]:
+    """The subscriptions that the systems' workflow modules declare as `SUBSCRIPTIONS`."""
+    found: list[Subscription] = []
+    for system in registry.systems.values():
+        if system.workflows is not None:
+            found += getattr(importlib.import_module(system.workflows), "SUBSCRIPTIONS", ())
+    return tuple(found)
+
+
+async def run_until(stop: asyncio.Event, application: Entrepot) -> None:
+    """Run the worker without HTTP until `stop` is set."""
+    application.start_threads()
+    await application.start_telemetry()
+    try:
+        await stop.wait()
+    finally:
+        await application.telemetry.stop()
+        application.stop_threads()
+        application.close()

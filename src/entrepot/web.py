@@ -1,0 +1,159 @@
+"""The web server's application: REST, MCP, health, metrics and the console in one ASGI app."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+
+from entrepot import __version__
+from entrepot.app import Entrepot
+from entrepot.console.shell import mount_console
+from entrepot.kernel.doors import openapi
+from entrepot.kernel.doors.limits import RateLimiter
+from entrepot.kernel.doors.mcp import McpDoor
+from entrepot.kernel.doors.rest import RestDoor
+from entrepot.kernel.operations import NotFound
+from entrepot.kernel.things.http import telemetry_route
+
+SECURITY_HEADERS = {
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "same-origin",
+}
+
+
+def build_web(application: Entrepot, *, console: bool = True, during: Callable[[], Any] | None = None) -> FastAPI:
+    """The ASGI application. `during` may return an async context manager that is open while the server runs."""
+    settings = application.settings
+    limiter = RateLimiter() if settings.rate_limits else None
+    rest = RestDoor(
+        application.executor,
+        application.resolver.actor,
+        tenant=settings.tenant,
+        max_body_bytes=settings.max_body_bytes,
+        limiter=limiter,
+    )
+    hosts = [f"{settings.host}:*", "127.0.0.1:*", "localhost:*", settings.base_url.partition("://")[2]]
+    mcp = McpDoor(rest, allowed_hosts=hosts)
+    described: dict[str, bytes] = {}
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        application.start_threads()
+        await application.start_telemetry()
+        try:
+            async with mcp.manager.run():
+                if during is None:
+                    yield
+                else:
+                    async with during():
+                        yield
+        finally:
+            await application.telemetry.stop()
+            await asyncio.get_running_loop().run_in_executor(None, application.stop_threads)
+            application.close()
+
+    app = FastAPI(
+        title="Entrepot", version=__version__, lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None
+    )
+
+    async def describe(request: Request) -> Response:
+        if "" not in described:
+            described[""] = orjson.dumps(openapi.document(application.registry, base_url=settings.base_url))
+        return Response(described[""], media_type="application/json")
+
+    async def alive(request: Request) -> Response:
+        return JSONResponse({"status": "ok", "version": __version__})
+
+    async def ready(request: Request) -> Response:
+        checks = await asyncio.get_running_loop().run_in_executor(None, _readiness, application)
+        fine = all(value != "down" for value in checks.values())
+        return JSONResponse({"status": "ready" if fine else "not ready", **checks}, 200 if fine else 503)
+
+    async def unknown(request: Request) -> Response:
+        problem = NotFound("http/unknown-path", f"There is nothing at {request.url.path}.").problem()
+        return Response(orjson.dumps(problem), 404, media_type="application/problem+json")
+
+    metrics_registry = CollectorRegistry(auto_describe=False)
+    metrics_registry.register(_Metrics(application))
+
+    async def metrics(request: Request) -> Response:
+        return Response(generate_latest(metrics_registry), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    app.router.routes += [
+        Route("/healthz", alive),
+        Route("/readyz", ready),
+        Route("/metrics", metrics),
+        Route("/openapi.json", describe),
+        telemetry_route(lambda: application.telemetry, application.clock, settings.max_body_bytes),
+        *rest.routes(),
+        Route("/v1/{rest:path}", unknown, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
+        Mount("/mcp", app=mcp.manager.handle_request),
+    ]
+    app.add_middleware(SecurityHeaders)
+    if console:
+        mount_console(app, application)
+    return app
+
+
+class SecurityHeaders:
+    """Adds the security headers to every HTTP response; a plain ASGI wrapper, cheap on the hot path."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self._headers = [(name.encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
+
+    async def __call__(
+        self, scope: Any, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]
+    ) -> None:
+        """ASGI."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def sending(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *self._headers]
+            await send(message)
+
+        await self._app(scope, receive, sending)
+
+
+def _readiness(application: Entrepot) -> dict[str, str]:
+    try:
+        with application.database.reader() as uow:
+            uow.read("SELECT 1")
+        database = "up"
+    except Exception:  # noqa: BLE001 - whatever it is, the database is not ready
+        database = "down"
+    telemetry = "up" if application.telemetry.connected else "connecting"
+    return {"database": database, "telemetry": telemetry}
+
+
+class _Metrics:
+    """Counters of the executor in Prometheus' form, made when they are asked for."""
+
+    def __init__(self, application: Entrepot) -> None:
+        self._application = application
+
+    def collect(self) -> list[Metric]:
+        """Operations by name and status, seconds spent, commands waiting."""
+        executor = self._application.executor
+        operations = CounterMetricFamily(
+            "entrepot_operations", "Operations by name and status", labels=["operation", "status"]
+        )
+        for (name, status), count in list(executor.counts.items()):
+            operations.add_metric([name, str(status)], count)
+        seconds = CounterMetricFamily("entrepot_operation_seconds", "Time spent by operation", labels=["operation"])
+        for name, spent in list(executor.seconds.items()):
+            seconds.add_metric([name], spent)
+        waiting = GaugeMetricFamily("entrepot_commands_waiting", "Commands in the queue", value=executor.waiting())
+        return [operations, seconds, waiting]
