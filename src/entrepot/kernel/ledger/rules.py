@@ -121,43 +121,37 @@ def held_at(holds: Iterable[Hold], at_us: int) -> int:
 
 
 def _post(book: Book, number: int, transfer: Transfer) -> Result:
-    code = _pair(book, transfer)
-    if code is not Code.OK:
-        return _FAILED[code]
-    if transfer.expires_us:
-        return _FAILED[Code.EXPIRY_NOT_ALLOWED]
-    hold_id = transfer.hold
+    debit_id, credit_id, amount, _, group, hold_id, expires_us, reference = transfer
+    debit, credit = book.accounts.get(debit_id), book.accounts.get(credit_id)
+    if debit is None or credit is None or debit is credit or not 0 < amount <= INT64_MAX:
+        return _FAILED[_pair(book, transfer)]
+    definition, receiver = debit.definition, credit.definition
+    if definition.asset != receiver.asset or expires_us:
+        return _FAILED[Code.EXPIRY_NOT_ALLOWED if definition.asset == receiver.asset else Code.ASSETS_DIFFER]
     if hold_id:
         code = _returnable(book.holds.get(hold_id), transfer)
         if code is not Code.OK:
             return _FAILED[code]
-    debit, credit = book.accounts[transfer.debit], book.accounts[transfer.credit]
-    definition = debit.definition
     if definition.frozen and not hold_id:  # a payout that the bank sent back is a fact, frozen or not
         return _FAILED[Code.FROZEN]
-    posted = debit.posted - transfer.amount
-    available = posted - debit.held
+    available = debit.posted - amount - debit.held
     if available < 0 and not definition.may_go_negative:
         return _FAILED[Code.INSUFFICIENT]
-    received = credit.posted + transfer.amount
-    code = _receivable(credit, received)
-    if code is not Code.OK or available < INT64_MIN:
-        return _FAILED[code if code is not Code.OK else Code.BALANCE_OVERFLOW]
+    received = credit.posted + amount
+    if receiver.cap is not None and received > receiver.cap:
+        return _FAILED[Code.OVER_CAP]
+    if received > INT64_MAX or available < INT64_MIN:
+        return _FAILED[Code.BALANCE_OVERFLOW]
     if book.log is not None:
         _remember(book, debit)
         _remember(book, credit)
-    debit.posted = posted
-    if available < debit.low:
-        debit.low = available
+    debit.posted -= amount
+    debit.low = min(debit.low, available)
     credit.posted = received
-    if received > credit.high:
-        credit.high = received
+    credit.high = max(credit.high, received)
     if hold_id:
         _replace_hold(book, book.holds[hold_id]._replace(status="returned"))
-    book.entries.append(
-        Entry(number, transfer.debit, transfer.credit, transfer.amount, "post", transfer.group, hold_id, 0,
-              transfer.reference)
-    )  # fmt: skip
+    book.entries.append(Entry(number, debit_id, credit_id, amount, "post", group, hold_id, 0, reference))
     return Result(Code.OK, hold_id) if hold_id else OK
 
 
