@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 BATCH = 500
 LONGEST_WAIT_S = 300
 PASSING_STATUS = frozenset({429, 503})
+ALARM_AFTER = 5
+Due = Timer
 Fire = Callable[[Timer, str], str]
 """Runs the timer's command with the idempotency key given; "" when it was done, the problem document when refused.
 
@@ -29,7 +31,7 @@ May raise for what passes (an unreachable database): the timer then stays pendin
 TIMER_FAILED = define(
     CaseType(
         "timer-failed",
-        ("Refused timer", "定时任务被拒"),
+        ("Timer not done", "定时任务未完成"),
         "open",
         ("closed",),
         (Action("close", ("Close", "结案"), ("open",), "closed", needs=("note",)),),
@@ -43,8 +45,8 @@ class TimerRunner:
 
     Command and timer row are two transactions: a crash between them fires the same command with the same key again,
     which meets its stored answer. For the same reason workers need no lock among themselves. A refused timer is marked
-    failed and a case is opened on it; one whose command came to no answer is tried again, ever more slowly, and holds
-    up no other.
+    failed and a case is opened on it; one whose command came to no answer is tried again, ever more slowly, holds up no
+    other, and opens a case at the fifth attempt.
     """
 
     def __init__(self, database: Database, now_us: Callable[[], int], fire: Fire, pause_s: float = 0.25) -> None:
@@ -120,17 +122,25 @@ class TimerRunner:
         uow.upsert(timers, row)
         if problem:
             log.warning("timer %s was refused: %s", timer.key, problem)
-            title = (f"{timer.operation} was refused at its time", f"定时操作 {timer.operation} 被拒绝")
-            data = {"key": timer.key, "operation": timer.operation, "due_us": timer.due_us, "problem": problem}
-            Cases(scope).open(TIMER_FAILED.name, timer.key, title, data=data)
+            self._report(scope, timer, problem)
+
+    @staticmethod
+    def _report(scope: Scope, timer: Timer, problem: str) -> None:
+        title = (f"{timer.operation} was not done at its time", f"定时操作 {timer.operation} 未能按时执行")
+        data = {"key": timer.key, "operation": timer.operation, "due_us": timer.due_us, "problem": problem}
+        Cases(scope).open(TIMER_FAILED.name, timer.key, title, data=data)
 
     def _try_later(self, timer: Timer, problem: str) -> None:
         log.warning("timer %s came to no answer and is tried again: %s", timer.key, problem)
         wait_s = min(2**timer.attempts, LONGEST_WAIT_S)
         with self._database.unit() as uow:
+            uow.begin_operation()
             if self._unchanged(uow, timer):
-                retry_us = self._now_us() + wait_s * 1_000_000
-                uow.upsert(timers, row_of(timer, problem=problem, attempts=timer.attempts + 1, retry_us=retry_us))
+                now_us, attempts = self._now_us(), timer.attempts + 1
+                retry_us = now_us + wait_s * 1_000_000
+                uow.upsert(timers, row_of(timer, problem=problem, attempts=attempts, retry_us=retry_us))
+                if attempts == ALARM_AFTER:
+                    self._report(self._scope(uow, timer, now_us), timer, problem)
 
     @staticmethod
     def _unchanged(uow: UnitOfWork, timer: Timer) -> bool:
