@@ -23,13 +23,14 @@ class NoticeView(Answer):
 
 
 class Inbox(Answer):
-    """Messages, the newest first."""
+    """Messages, the newest first, and how many are unread in all."""
 
     notices: list[NoticeView]
+    unread: int
 
 
 class ListNotices(Request[Inbox]):
-    """Messages to the party you act for."""
+    """Messages to you and to the party you act for."""
 
     unread_only: bool = False
     limit: int = Field(100, ge=1, le=500)
@@ -37,8 +38,9 @@ class ListNotices(Request[Inbox]):
 
 @ListNotices.query("notices.inbox", http="GET /inbox", scope="parties:self", title=("Inbox", "收件箱"))
 def list_notices(ctx: Context, request: ListNotices) -> Inbox:
-    """Of the own party only."""
-    found = ctx.notices.inbox(ctx.actor.party, unread_only=request.unread_only, limit=request.limit)
+    """Of the own party and person only."""
+    party, person = ctx.actor.party, ctx.actor.id
+    found = ctx.notices.inbox(party, person=person, unread_only=request.unread_only, limit=request.limit)
     return Inbox(
         notices=[
             NoticeView(
@@ -53,7 +55,8 @@ def list_notices(ctx: Context, request: ListNotices) -> Inbox:
                 read=bool(n.read_us),
             )
             for n in found
-        ]
+        ],
+        unread=ctx.notices.unread(party, person=person),
     )
 
 
@@ -79,5 +82,5 @@ class MarkRead(Request[Receipt]):
 )
 def mark_read(ctx: Context, request: MarkRead) -> Receipt:
     """The first receipt counts."""
-    ctx.notices.mark_read(request.notice_id, ctx.actor.party)
+    ctx.notices.mark_read(request.notice_id, ctx.actor.party, person=ctx.actor.id)
     return Receipt(id=request.notice_id)

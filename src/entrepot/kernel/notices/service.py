@@ -1,13 +1,16 @@
 """Sending and reading notices."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from entrepot.kernel.database import Scope
-from entrepot.kernel.notices.tables import notices
+from entrepot.kernel.notices.tables import deliveries, notices
 from entrepot.kernel.operations.errors import NotFound
 
 Title = tuple[str, str]
+QUEUED, DELIVERED, FAILED = "queued", "delivered", "failed"
+COLUMNS = ", ".join(column.name for column in notices.columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,37 +29,66 @@ class Notice:
     read_us: int
     read_by: str
 
+    @property
+    def state(self) -> Literal["delivered", "read"]:
+        """A notice lies in the inbox from the commit of its operation on."""
+        return "read" if self.read_us else "delivered"
+
 
 class Notices:
-    """The tenant's notices."""
+    """The tenant's notices, to parties (organisations) and to people."""
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
         self._uow = scope.uow
 
-    def send(self, party: str, kind: str, title: Title, body: Title, subject: str = "") -> str:
-        """Put a message into a party's inbox, with this operation; its id."""
-        identifier = self._scope.new_id("ntc")
-        self._uow.insert(
-            notices,
-            (self._scope.tenant, identifier, party, kind, subject, *title, *body, self._scope.now_us, 0, ""),
-        )
+    def send(
+        self, party: str, kind: str, title: Title, body: Title, subject: str = "",
+        channels: Mapping[str, str] | None = None,
+    ) -> str:  # fmt: skip
+        """Put a message into the inbox of a party or person, with this operation; its id.
+
+        `channels` gives addresses by channel ("mail", "webhook"): they are delivered to after the commit.
+        """
+        scope = self._scope
+        identifier = scope.new_id("ntc")
+        self._uow.insert(notices, (scope.tenant, identifier, party, kind, subject, *title, *body, scope.now_us, 0, ""))
+        for channel, address in (channels or {}).items():
+            self._uow.insert(deliveries, (scope.tenant, identifier, channel, address, QUEUED, 0, scope.now_us, ""))
         return identifier
 
-    def inbox(self, party: str, *, unread_only: bool = False, limit: int = 100) -> list[Notice]:
-        """A party's messages, the newest first."""
+    def inbox(self, party: str, *, person: str = "", unread_only: bool = False, limit: int = 100) -> list[Notice]:
+        """Messages to a party, and to the person who acts for it, the newest first."""
         condition = " AND read_at = 0" if unread_only else ""
-        columns = ", ".join(column.name for column in notices.columns)
+        whose = sorted({party, person} - {""})
         rows = self._uow.fetch(
-            f"SELECT {columns} FROM notices WHERE tenant = %s AND party = %s{condition} ORDER BY id DESC LIMIT %s",
-            (self._scope.tenant, party, limit),
+            f"SELECT {COLUMNS} FROM notices WHERE tenant = %s AND {self._uow.any_('party', len(whose))}{condition} "
+            "ORDER BY id DESC LIMIT %s",
+            (self._scope.tenant, *whose, limit),
         )
         return [Notice(*row[1:]) for row in rows]
 
-    def mark_read(self, notice_id: str, party: str) -> None:
-        """Record the receipt. Raises NotFound for a message of somebody else."""
+    def unread(self, party: str, *, person: str = "") -> int:
+        """How many messages to a party, and to the person who acts for it, nobody has read."""
+        whose = sorted({party, person} - {""})
+        rows = self._uow.fetch(
+            f"SELECT COUNT(*) FROM notices WHERE tenant = %s AND {self._uow.any_('party', len(whose))} AND read_at = 0",
+            (self._scope.tenant, *whose),
+        )
+        return int(rows[0][0])
+
+    def mark_read(self, notice_id: str, party: str, *, person: str = "") -> None:
+        """Record the receipt; the first one counts. Raises NotFound for a message of somebody else."""
         row: tuple[Any, ...] | None = self._uow.lock(notices, (self._scope.tenant, notice_id))
-        if row is None or row[2] != party:
+        if row is None or row[2] not in {party, person} - {""}:
             raise NotFound("notice/unknown", f"There is no notice {notice_id} in your inbox.")
         if not row[10]:
             self._uow.upsert(notices, (*row[:10], self._scope.now_us, self._scope.actor_id))
+
+    def deliveries(self, notice_id: str) -> dict[str, str]:
+        """The state of a notice's deliveries by channel: queued, delivered or failed."""
+        rows = self._uow.fetch(
+            "SELECT channel, state FROM notice_deliveries WHERE tenant = %s AND notice = %s ORDER BY channel",
+            (self._scope.tenant, notice_id),
+        )
+        return dict(rows)

@@ -1,4 +1,4 @@
-"""The table of notices."""
+"""Tables of notices."""
 
 from sqlalchemy import BigInteger, Column, Index, Table, Text
 
@@ -20,5 +20,20 @@ notices = Table(
     Column("read_at", BigInteger, nullable=False),
     Column("read_by", Text, nullable=False),
     Index("ix_notices_party", "tenant", "party", "id"),
+    sqlite_with_rowid=False,
+)
+
+deliveries = Table(
+    "notice_deliveries",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("notice", Text, primary_key=True),
+    Column("channel", Text, primary_key=True),  # mail, webhook, ...: the inbox itself needs no delivery
+    Column("address", Text, nullable=False),
+    Column("state", Text, nullable=False),  # queued, delivered, failed
+    Column("attempts", BigInteger, nullable=False),
+    Column("next_at", BigInteger, nullable=False),
+    Column("problem", Text, nullable=False),
+    Index("ix_notice_deliveries_due", "state", "next_at"),
     sqlite_with_rowid=False,
 )

@@ -21,7 +21,6 @@ BATCH = 500
 LONGEST_WAIT_S = 300
 PASSING_STATUS = frozenset({429, 503})
 ALARM_AFTER = 5
-Due = Timer
 Fire = Callable[[Timer, str], str]
 """Runs the timer's command with the idempotency key given; "" when it was done, the problem document when refused.
 
