@@ -17,6 +17,7 @@ class Sensed:
     kilograms: int
     litres_gross: int
     litres_water: int
+    litres_20: int
     level_mm: int
     water_mm: int
     temperature_c: float
@@ -56,23 +57,25 @@ def volume_correction(density_15_kg_m3: float, temperature_c: float, reference_c
 
 
 def sense(
-    strapping: Sequence[Sequence[int]], level_mm: float, water_mm: float, temperature_c: float, density_15_kg_m3: float
+    strapping: Sequence[Sequence[int]], level_mm: float, water_mm: float, temperature_c: float, density_kg_m3: float
 ) -> Sensed:
-    """The product in a tank: volume by the strapping table less free water, corrected to 15 °C, times density.
+    """The product in a tank: volume by the strapping table less free water, times the density at tank temperature.
 
-    Kilograms are rounded down: a lender counts what is surely there.
+    Kilograms are rounded down: a lender counts what is surely there. The volume at 20 °C, China's standard, is shown
+    beside it.
     """
     gross = litres_at(strapping, level_mm)
     water = min(litres_at(strapping, water_mm), gross)
-    net_15 = (gross - water) * volume_correction(density_15_kg_m3, temperature_c)
+    net = gross - water
     return Sensed(
-        kilograms=math.floor(net_15 * density_15_kg_m3 / 1000),
+        kilograms=math.floor(net * density_kg_m3 / 1000),
         litres_gross=round(gross),
         litres_water=round(water),
+        litres_20=round(net * volume_correction(density_kg_m3, temperature_c, STANDARD_TEMPERATURE_C)),
         level_mm=round(level_mm),
         water_mm=round(water_mm),
         temperature_c=temperature_c,
-        density_kg_m3=density_15_kg_m3,
+        density_kg_m3=density_kg_m3,
     )
 
 
