@@ -14,6 +14,9 @@ the operator's key, which is not in the database, and by witnesses (banks, a reg
 house. A rewritten chain has other block hashes, so the old signatures do not fit it, and the keeper of heads
 (`heads.HeadKeeper`) signs only what continues its own file of heads. With a witness the operator cannot do it either.
 
+What a pack cannot prove by itself is that nothing else happened: that no event about the object was left out rests on
+the operator's signature over the manifest.
+
 The same input gives the same bytes: files are stored uncompressed, in order, with a fixed date.
 """
 
