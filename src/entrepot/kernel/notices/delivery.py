@@ -19,7 +19,7 @@ class Channel(Protocol):
     """A way to reach somebody outside: mail, webhook, short message."""
 
     def deliver(self, address: str, notice: Notice, key: str) -> None:
-        """Hand a notice over. May be called twice with the same key after a crash. Raises when it must be tried again."""
+        """Hand a notice over; perhaps twice with the same key, after a crash. Raises when it must be tried again."""
 
 
 class Deliverer:
