@@ -11,7 +11,7 @@ manifest = System(
     roles={
         "trader": ("things:read",),
         "custodian": ("things:read", "things:register", "things:acknowledge"),
-        "bank": ("things:read",),
+        "bank_clerk": ("things:read",),
         "regulator": ("things:read",),
         "system_admin": ("things:read", "things:inspect"),
     },

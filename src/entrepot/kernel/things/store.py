@@ -11,7 +11,7 @@ from sqlalchemy import make_url, text
 from sqlalchemy.exc import IntegrityError
 
 from entrepot.kernel.database import UnitOfWork, open_database
-from entrepot.kernel.things.judgement import DeviceState, Examined
+from entrepot.kernel.things.judgement import FUTURE, DeviceState, Examined
 from entrepot.kernel.things.rules import RuleState, Turn
 from entrepot.kernel.things.telemetry_tables import (
     device_state,
@@ -110,10 +110,14 @@ class TelemetryStore:
     # --- reading ---------------------------------------------------------------------------------------------------
 
     def latest(self, tenant: str, device: str) -> Reading | None:
-        """The reading with the highest number, None when there is none."""
+        """The reading with the highest number, None when there is none.
+
+        One that was ahead of time is passed over: its age would be a lie, and goods would look freshly measured.
+        """
         rows = self._read(
-            f"SELECT {_READING} FROM telemetry_readings WHERE tenant = %s AND device = %s ORDER BY seq DESC LIMIT 1",
-            (tenant, device),
+            f"SELECT {_READING} FROM telemetry_readings WHERE tenant = %s AND device = %s AND (flags & %s) = 0 "
+            "ORDER BY seq DESC LIMIT 1",
+            (tenant, device, FUTURE),
         )
         return _reading(rows[0]) if rows else None
 
