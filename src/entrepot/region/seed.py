@@ -60,7 +60,7 @@ def seed_region(ctx: Context, request: SeedRegion) -> Seeded:
         commitment = ctx.vault.store(human.id, "name", human.name, "contract")
         ctx.parties.register_person(commitment, "", person_id=human.id)
         ctx.parties.open_account(human.user_name, human.id, request.password_hash)
-        for role in human.roles:
+        for role in (*human.roles, "demo_guest"):
             ctx.parties.grant(human.id, human.organisation, role, 0, FOREVER)
     ctx.ledger.define_asset("CNY", 2, "currency", CURRENCY_ISSUER, bank_account="6222 0210 0012 3456")
     issue = ctx.ledger.account(CURRENCY_ISSUER, "CNY", "issue", may_go_negative=True)
@@ -74,7 +74,10 @@ manifest = System(
     name="region",
     title=("Demo region", "示范区"),
     summary="Lanzhou, seeded by commands",
-    operations=("entrepot.region.seed",),
+    operations=("entrepot.region.seed", "entrepot.region.demo"),
+    tables=("entrepot.region.demo",),
+    calls=("reference.set_prices",),
+    roles={"demo_guest": ("region:demo",)},
 )
 
 
@@ -107,7 +110,9 @@ def cast_of(executor: Executor, tenant: str) -> Cast:
 
 def actor_of(human: Person, tenant: str, scopes_of: Callable[[str], frozenset[str]]) -> Actor:
     """The actor of one of the people."""
-    scopes: frozenset[str] = frozenset({"parties:self"}).union(*(scopes_of(role) for role in human.roles))
+    scopes: frozenset[str] = frozenset({"parties:self"}).union(
+        *(scopes_of(role) for role in (*human.roles, "demo_guest"))
+    )
     return Actor(tenant, human.id, human.organisation, "person", scopes, frozenset(human.roles))
 
 

@@ -132,7 +132,10 @@ class Context:
         self.operation, self.depth = operation, self.depth + 1
         try:
             self.runtime.check_relation(self, operation, request)
-            return cast(A, operation.handler(self, request))
+            answer = operation.handler(self, request)
+            if operation.kind == "command":
+                self.emitted.append(self.runtime.nested_event(operation, request, answer))
+            return cast(A, answer)
         finally:
             self.operation, self.depth = caller, self.depth - 1
 

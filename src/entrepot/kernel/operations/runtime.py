@@ -170,6 +170,15 @@ class Runtime:
                 f"{operation.name}: another person must do this, not the one who asked for it.",
             )
 
+    @staticmethod
+    def nested_event(operation: Operation, request: Request[Any], answer: Answer) -> tuple[str, dict[str, Any], str]:
+        """The event of a command that ran inside another."""
+        data = {
+            "request": request.model_dump(mode="json", exclude=set(operation.hidden)),
+            "answer": answer.model_dump(mode="json", exclude=set(operation.hidden_answer)),
+        }
+        return operation.name, data, _subject(operation, request, answer)
+
     # --- after -------------------------------------------------------------------------------------------------
 
     def _record_answer(self, uow: UnitOfWork, call: Call, answer: Answer, context: Context) -> Outcome:
@@ -177,7 +186,7 @@ class Runtime:
         text = answer.model_dump_json()
         kept = answer.model_dump_json(exclude=set(operation.hidden_answer)) if operation.hidden_answer else text
         data = f'{{"request":{_request_json(call)},"answer":{kept}}}'
-        self._write_event(uow, context, call, operation.name, _subject(call, answer), 200, data)
+        self._write_event(uow, context, call, operation.name, _subject(call.operation, call.request, answer), 200, data)
         for kind, extra, subject in context.emitted:
             self._write_event(uow, context, call, kind, subject, 200, canonical(extra))
         if call.id:
@@ -193,7 +202,9 @@ class Runtime:
             context = Context(self, uow, call.actor, call.operation, self.clock.now_us(), Random())
         outcome = Outcome.refused(refusal)
         data = f'{{"request":{_request_json(call)},"problem":{outcome.json}}}'
-        self._write_event(uow, context, call, call.operation.name, _subject(call, None), refusal.status, data)
+        self._write_event(
+            uow, context, call, call.operation.name, _subject(call.operation, call.request, None), refusal.status, data
+        )
         if call.id and refusal.status not in UNSTORED_STATUS:
             uow.insert(
                 answered,
@@ -220,16 +231,15 @@ def _request_json(call: Call) -> str:
     return call.request.model_dump_json(exclude=set(hidden)) if hidden else call.request.model_dump_json()
 
 
-def _subject(call: Call, answer: Answer | None) -> str:
-    operation = call.operation
+def _subject(operation: Operation, request: Request[Any], answer: Answer | None) -> str:
     if operation.subject:
-        for source in (answer, call.request):
+        for source in (answer, request):
             value = getattr(source, operation.subject, "") if source is not None else ""
             if value:
                 return str(value)
     rule = operation.relation
     if rule is not None and not rule.own_party:
-        return str(getattr(call.request, rule.field, "") or "")
+        return str(getattr(request, rule.field, "") or "")
     return str(getattr(answer, "id", "") or "")
 
 

@@ -58,6 +58,7 @@ def assess(ctx: Context, facility: Facility, *, allow_stale: bool = True) -> Pos
         valuations(ctx).put(
             Valuation(
                 facility_id=facility.id,
+                at=ctx.now_us,
                 day=today(ctx).isoformat(),
                 price=at.price,
                 value=at.value,

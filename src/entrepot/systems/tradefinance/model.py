@@ -82,11 +82,12 @@ class Instruction(Record):
     instructed_at: int
 
 
-@record("tf_valuations", key=("facility_id", "day"), label="valuation")
+@record("tf_valuations", key=("facility_id", "at"), label="valuation")
 class Valuation(Record):
-    """What a facility's collateral was worth on a day, and the loan-to-value; amounts in fen."""
+    """What a facility's collateral was worth at a time, by the price of a day; amounts in fen."""
 
     facility_id: str
+    at: int
     day: str
     price: int
     value: int

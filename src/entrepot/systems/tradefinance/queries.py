@@ -1,7 +1,10 @@
 """Queries of trade finance."""
 
+from datetime import datetime
+
 from pydantic import Field
 
+from entrepot.kernel.database.schema import from_us
 from entrepot.kernel.operations import Answer, Context, Request, related
 from entrepot.systems.tradefinance.books import facilities, instructions, loans, valuations
 from entrepot.systems.tradefinance.contract import FacilityView, LoanView
@@ -124,8 +127,9 @@ def list_instructions(ctx: Context, request: ListInstructions) -> InstructionLis
 
 
 class ValuationView(Answer):
-    """A day's valuation; price in fen per tonne, value and debt in fen."""
+    """A valuation; price in fen per tonne, value and debt in fen."""
 
+    at: datetime
     day: str
     price: int
     value: int
@@ -160,7 +164,9 @@ def list_valuations(ctx: Context, request: ListValuations) -> ValuationList:
     found = valuations(ctx).list(facility_id=request.facility_id, limit=request.limit)
     return ValuationList(
         valuations=[
-            ValuationView(day=v.day, price=v.price, value=v.value, debt=v.debt, ltv_bp=v.ltv_bp, level=v.level)
+            ValuationView(
+                at=from_us(v.at), day=v.day, price=v.price, value=v.value, debt=v.debt, ltv_bp=v.ltv_bp, level=v.level
+            )
             for v in found
         ]
     )
