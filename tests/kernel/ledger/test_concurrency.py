@@ -12,6 +12,7 @@ import pytest
 from psycopg import errors
 
 from entrepot.kernel.database import Database, RetryAlone, open_database
+from entrepot.kernel.database.schema import from_us
 from entrepot.kernel.ledger import Code, Ledger, Transfer, verify
 from entrepot.kernel.operations.errors import Conflict
 from tests.kernel.ledger.world import World, with_money
@@ -195,8 +196,6 @@ class TestEscrow:
             clash()
 
     def test_an_expiry_noticed_by_two(self, database: Database):
-        from entrepot.kernel.database.schema import from_us
-
         world, accounts, other = two_units(database)
         firm, shop = accounts["firm"], accounts["shop"]
         with world.open() as ledger:
@@ -251,3 +250,53 @@ class TestEscrow:
                     uow.read("SELECT id FROM ledger_accounts FOR UPDATE NOWAIT")
                 except errors.LockNotAvailable:
                     pytest.fail("an account is locked though its unit goes on")
+
+    def test_nobody_is_refused_by_what_the_process_last_knew(self, url: str):
+        """Two processes, here two `Database` objects with a memory of their own: the first does not see the second."""
+        first, second = open_database(url, durable=False), open_database(url, durable=False)
+        here, there = World(first), World(second, prefix="there-")
+        accounts = with_money(here, firm=100, shop=0)
+        firm, shop, bank = accounts["firm"], accounts["shop"], accounts["bank"]
+        with there.open() as ledger:
+            ledger.transfer(bank, firm, 900)
+        with here.open() as ledger:
+            assert [r.code for r in ledger.apply([Transfer(firm, shop, 60), Transfer(firm, shop, 500)])] == [
+                Code.OK
+            ] * 2
+        with there.open() as ledger:
+            ledger.transfer(firm, bank, 400)
+        with here.open() as ledger:
+            ledger.transfer(shop, firm, 1)  # on a hint, then the account is shown: read, with the change on top
+            assert ledger.balance(firm).posted == 41
+            assert ledger.balance(shop).posted == 559
+        with there.open() as ledger:
+            ledger.transfer(firm, bank, 40)
+
+        def spend_twice() -> None:
+            with here.open() as ledger:
+                ledger.transfer(firm, shop, 1)
+                ledger.transfer(firm, shop, 1)
+
+        with pytest.raises(RetryAlone):  # a hint may let through; the commit does not
+            spend_twice()
+        with pytest.raises(Conflict):
+            spend_twice()
+        with there.open() as ledger:
+            ledger.transfer(bank, firm, 2)
+            ledger.hold(firm, shop, 1, expires=from_us(there.now_us + 5))
+            ledger.freeze(shop)
+        here.now_us += 6
+
+        def clash() -> None:
+            with here.open() as ledger:
+                ledger.post([Transfer(bank, shop, 5), Transfer(shop, bank, 1)])
+
+        with pytest.raises(RetryAlone):
+            clash()
+        with pytest.raises(Conflict):
+            clash()
+        with here.open() as ledger:
+            ledger.transfer(firm, bank, 2)
+        assert verify(first, here.tenant, here.now_us) == []
+        for database in (first, second):
+            database.close()

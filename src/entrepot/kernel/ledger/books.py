@@ -1,10 +1,11 @@
 """The accounts and holds of one tenant as a unit of work sees them: loaded, changed in memory, settled at the commit.
 
 Commands are judged against states in memory. On SQLite these live as long as the process, since it alone owns the file.
-On PostgreSQL they are read once per group; just before the commit all touched accounts are locked in the order of
+On PostgreSQL they are what the process last knew (a hint), or were read in this group. Nobody is refused, and nothing
+is shown, by a hint: then the account is read. Just before the commit all touched accounts are locked in the order of
 their ids, then the touched holds, and the group's changes are judged again on the balances found (escrow): if a limit
 no longer holds, the group is rolled back and each command runs again alone. So locks are taken in one order and held
-for the commit only.
+for the commit only, and a warm account costs one statement for a whole group of commands.
 """
 
 import json
@@ -32,11 +33,14 @@ class Books:
         self.uow = uow
         self.tenant = tenant
         self.locks = uow.dialect == "postgresql"
-        self.accounts: dict[int, Account] = {}
-        if not self.locks and not uow.read_only:
-            self.accounts = uow.database.caches.setdefault(f"ledger.accounts:{tenant}", {})
-            if len(self.accounts) > CACHED_ACCOUNTS:
-                self.accounts.clear()  # nothing of this unit is in it yet
+        kept: dict[int, Account] = {}
+        if not uow.read_only:
+            kept = uow.database.caches.setdefault(f"ledger.accounts:{tenant}", {})
+            if len(kept) > CACHED_ACCOUNTS:
+                kept.clear()  # nothing of this unit is in it yet
+        self.accounts: dict[int, Account] = {} if self.locks else kept
+        self.hints: dict[int, Account] = kept if self.locks else {}
+        self.guessed: dict[int, bool] = {}  # accounts of this unit that are still only hints
         self.holds: dict[int, Hold] = {}
         self.assets: dict[str, Asset] = {}  # defined in this unit
         self.answered: dict[str, tuple[str, list[Result]]] = {}  # idempotency key → request hash and results, likewise
@@ -47,24 +51,64 @@ class Books:
 
     # --- accounts ------------------------------------------------------------------------------------------------
 
-    def load(self, ids: Iterable[int], now_us: int) -> None:
-        """Bring these accounts into `accounts`, opening the wanted ones, with expired holds released by the clock."""
+    def load(self, ids: Collection[int], now_us: int, *, fresh: bool = False) -> None:
+        """Bring these accounts into `accounts`, opening the wanted ones, with expired holds released by the clock.
+
+        `fresh`: as the database has them, not as the process last knew them.
+        """
         accounts = self.accounts
         missing = [number for number in ids if number not in accounts]
+        if missing and self.hints and not fresh:
+            for number in missing:
+                hint = self.hints.get(number)
+                if hint is not None:
+                    accounts[number] = hint  # shared with other units, therefore never changed in place
+                    self.guessed[number] = True
+            missing = [number for number in missing if number not in accounts]
         if missing:
-            condition, parameters = one_of(self.uow, "id", missing)
-            sql = f"SELECT {_ACCOUNT_COLUMNS} FROM ledger_accounts WHERE tenant = %s AND {condition}"
-            for row in self.uow.read(sql, (self.tenant, parameters)):
-                accounts[row[0]] = _account(row)
+            for number, account in self._read(missing).items():
+                accounts[number] = account
             for number in missing:
                 if number not in accounts and number in self.wanted:
                     definition, actor = self.wanted[number]
                     self.uow.set(accounts, number, Account(definition))
                     self.uow.set(self.opened, number, actor)
                     self.touch(number)
+        if fresh and self.guessed:
+            self.refresh(ids)
         due = [number for number in ids if number in accounts and 0 < accounts[number].next_expiry <= now_us]
         if due:
             self._mature(due, now_us)
+
+    def refresh(self, ids: Iterable[int]) -> None:
+        """Read those of the accounts that are only hints. Raises RetryAlone when what was done on them is not so."""
+        guessed = [number for number in ids if number in self.guessed]
+        if not guessed:
+            return
+        found = self._read(guessed)
+        for number in guessed:
+            account = found.get(number)
+            if account is None:
+                self.hints.pop(number, None)
+                raise RetryAlone(f"account {number} does not exist")
+            if number in self.touched:
+                known = self.accounts[number]
+                if account.definition.version != self.touched[number]:
+                    raise RetryAlone(f"account {number} was redefined")
+                if not known.still_holds(account.posted, account.held):
+                    raise RetryAlone(f"account {number} no longer allows what it was asked for")
+                self.uow.set(self.accounts, number, known.on(account))
+            else:
+                self.accounts[number] = account
+            self.uow.unset(self.guessed, number)
+
+    def _read(self, ids: Collection[int]) -> dict[int, Account]:
+        condition, parameters = one_of(self.uow, "id", ids)
+        sql = f"SELECT {_ACCOUNT_COLUMNS} FROM ledger_accounts WHERE tenant = %s AND {condition}"
+        found = {row[0]: _account(row) for row in self.uow.read(sql, (self.tenant, parameters))}
+        if self.locks and not self.uow.read_only:
+            self.hints.update(found)
+        return found
 
     def want(self, definition: Definition, actor: str) -> None:
         """Open this account when it is first used or at the commit, unless it exists."""
@@ -169,12 +213,16 @@ class Books:
             return
         inserted, stored = self._lock(ids) if self.locks else (set(), {})
         by_account = self._changed_holds()
+        settled: dict[int, Account] = {}
         for number in ids:
-            account = self._settled(number, stored.get(number), inserted, by_account.get(number, ()))
+            settled[number] = account = self._settled(number, stored.get(number), inserted, by_account.get(number, ()))
             uow.set(self.accounts, number, account)
             uow.upsert(ledger_accounts, (self.tenant, *account.definition, account.posted, account.held,
                                          account.next_expiry))  # fmt: skip
             uow.unset(self.touched, number)
+            uow.unset(self.guessed, number)
+        if self.locks:
+            uow.on_commit(lambda: self.hints.update(settled))
         for number, status in sorted(self.prior.items()):
             row = (self.tenant, *self.holds[number])
             (uow.insert if status is None else uow.upsert)(ledger_holds, row)
@@ -236,7 +284,11 @@ class Books:
             " ORDER BY id FOR UPDATE"
         )
         stored = {row[0]: _account(row) for row in uow.read(sql, (self.tenant, _literal(ids)))}
-        assert len(stored) == len(ids), "an account vanished"
+        self.hints.update(stored)
+        for number in ids:
+            if number not in stored:
+                self.hints.pop(number, None)
+                raise RetryAlone(f"account {number} does not exist")
         known = sorted(number for number, status in self.prior.items() if status is not None)
         if known:
             sql = (

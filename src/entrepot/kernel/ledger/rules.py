@@ -59,7 +59,6 @@ def apply(
     holds: dict[int, Hold],
     now_us: int,
     new_hold: Callable[[int], int],
-    *,
     all_or_nothing: bool = False,
 ) -> Outcome:
     """Apply 1 to 8,000 transfers in order to `accounts` and `holds`, which change in place.

@@ -94,7 +94,7 @@ class Ledger:
         """
         number = layout.account_id(self.tenant, owner, asset, purpose)
         books = self.books
-        if number not in books.accounts and number not in books.wanted:
+        if number not in books.accounts and number not in books.wanted and number not in books.hints:
             issuer = self.asset(asset).issuer
             if may_go_negative and owner != issuer:
                 raise Forbidden("ledger/not-issuer", f"Only {issuer}, who issues {asset}, may go below zero in it.")
@@ -164,11 +164,16 @@ class Ledger:
                 return earlier
         scope, books = self.scope, self.books
         batch = scope.new_id("bat")
+
+        def new_hold(number: int) -> int:
+            return layout.hold_id(self.tenant, batch, number)
+
         accounts, holds = self._loaded(transfers)
-        results, entries = rules.apply(
-            transfers, accounts, holds, scope.now_us, lambda number: layout.hold_id(self.tenant, batch, number),
-            all_or_nothing=all_or_nothing,
-        )  # fmt: skip
+        results, entries = rules.apply(transfers, accounts, holds, scope.now_us, new_hold, all_or_nothing)
+        if books.guessed and any(result.code is not Code.OK for result in results):
+            books.refresh(accounts)  # nobody is refused by what the process last knew
+            accounts, holds = self._loaded(transfers)
+            results, entries = rules.apply(transfers, accounts, holds, scope.now_us, new_hold, all_or_nothing)
         if entries or key:
             self._write_batch(batch, entries, results, reference, key, request)
         if key:
@@ -304,7 +309,7 @@ class Ledger:
         """The accounts of an owner, of an asset, or all, in the order of their ids."""
         self._write_pending()
         ids = reading.account_ids(self.scope.uow, self.tenant, owner, asset, after, limit)
-        self.books.load(ids, self.scope.now_us)
+        self.books.load(ids, self.scope.now_us, fresh=True)
         return [self.account_record(number) for number in ids]
 
     def assets(self) -> list[Asset]:
@@ -322,7 +327,7 @@ class Ledger:
         return known
 
     def _known(self, account: int) -> states.Account:
-        self.books.load((account,), self.scope.now_us)
+        self.books.load((account,), self.scope.now_us, fresh=True)
         state = self.books.accounts.get(account)
         if state is None:
             raise NotFound("ledger/account-not-found", f"There is no account {account}.", account=account)

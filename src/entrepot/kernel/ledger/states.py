@@ -112,6 +112,21 @@ class Account:
         twin.high = self.high
         return twin
 
+    def on(self, found: "Account") -> "Account":
+        """The same changes on another starting balance, where they still hold."""
+        twin = self.copy()
+        posted, held = found.posted - self.base_posted, found.held - self.base_held
+        twin.base_posted, twin.base_held = found.posted, found.held
+        twin.posted += posted
+        twin.held += held
+        if found.next_expiry:
+            twin.next_expiry = min(found.next_expiry, self.next_expiry or found.next_expiry)
+        if self.low < INT64_MAX:
+            twin.low += posted - held
+        if self.high > INT64_MIN:
+            twin.high += posted
+        return twin
+
     def still_holds(self, posted: int, held: int) -> bool:
         """Whether the same changes would have been allowed had the account started from this balance."""
         definition = self.definition
