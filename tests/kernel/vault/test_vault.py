@@ -309,11 +309,13 @@ def test_any_text_comes_back(world: World, value: str, field: str) -> None:
         assert vault.reveal("per_any", field, "contract") == value
 
 
-@pytest.mark.parametrize(("field", "purpose"), [("", "contract"), ("Name", "contract"), ("a.b.c", "contract"),
-                                                ("name", ""), ("name", "a b"), ("x" * 100, "contract")])  # fmt: skip
-def test_malformed_names_are_refused(world: World, field: str, purpose: str) -> None:
-    with pytest.raises(Invalid):
-        store(world, field=field, purpose=purpose)
+def test_malformed_names_are_refused(world: World) -> None:
+    for field, purpose in (
+        ("", "contract"), ("Name", "contract"), ("a.b.c", "contract"), ("name", ""), ("name", "a b"),
+        ("x" * 100, "contract"), ("name\0", "contract"),
+    ):  # fmt: skip
+        with pytest.raises(Invalid):
+            store(world, field=field, purpose=purpose)
 
 
 @given(st.lists(st.text(max_size=4), min_size=5, max_size=5), st.lists(st.text(max_size=4), min_size=5, max_size=5))

@@ -108,6 +108,7 @@ class HeadKeeper:
             self.keep()
         except Exception:
             log.exception("heads were not signed; it is tried again")
+            self._wake.set()
 
     def keep(self) -> list[Head]:
         """Sign the newest head of every tenant whose chain continues the last one kept."""

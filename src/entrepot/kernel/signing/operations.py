@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 from datetime import datetime
 from typing import Literal
 
@@ -260,7 +261,7 @@ def get_evidence(ctx: Context, request: GetEvidence) -> EvidencePack:
     )
     return EvidencePack(
         subject=request.subject,
-        file_name=f"evidence-{request.subject}.zip",
+        file_name=f"evidence-{re.sub('[^A-Za-z0-9._-]', '_', request.subject)}.zip",
         sha256=hashlib.sha256(pack).hexdigest(),
         content=base64.b64encode(pack).decode(),
     )
