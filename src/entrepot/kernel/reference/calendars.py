@@ -62,9 +62,14 @@ class Calendar:
     kind: CalendarKind
     imported: tuple[YearNotice, ...] = ()
     _notices: dict[int, YearNotice] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _hash: int = field(default=0, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash((self.kind, self.imported)))  # asked for at every deadline
         self._notices.update({notice.year: notice for notice in self.imported})
+
+    def __hash__(self) -> int:
+        return self._hash
 
     def notice(self, year: int) -> YearNotice:
         """The notice that rules a year. Raises Invalid where none is known."""

@@ -155,6 +155,8 @@ class Reference:
     def calendar(self, kind: str = "legal") -> Calendar:
         """The tenant's calendar: natural, legal, bank or exchange. Raises Invalid for an unknown one."""
         imported = self._imported()
+        if not imported:
+            return calendar_named(kind)
         years = {notice.year: notice for source in ("legal", kind) for notice in imported.get(source, ())}
         return calendar_named(kind, (years[year] for year in sorted(years)))
 

@@ -23,11 +23,16 @@ class WorkingHours:
     """The spans of a working day, in local time and in order; the default is 09:00 to 17:00 without a break."""
 
     spans: tuple[tuple[time, time], ...] = ((time(9), time(17)),)
+    _hash: int = field(default=0, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash(self.spans))  # asked for at every deadline
         edges = [edge for span in self.spans for edge in span]
         assert edges, "a working day has hours"
         assert edges == sorted(set(edges)), "spans are in order and do not touch"
+
+    def __hash__(self) -> int:
+        return self._hash
 
     @property
     def day_us(self) -> int:
@@ -86,6 +91,7 @@ class WorkingTime:
     hours: WorkingHours = OFFICE
     zone: ZoneInfo = REGION
     _years: dict[int, _Year] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _last: dict[str, tuple[int, int, int]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def deadline_us(self, start_us: int, work_us: int) -> int:
         """The instant when so much working time after `start_us` has passed; without work the start itself.
@@ -97,7 +103,7 @@ class WorkingTime:
             raise Invalid("calendar/backwards", "A deadline lies after its start.")
         if work_us == 0:
             return start_us
-        year = from_us(start_us).astimezone(self.zone).year
+        year = self._year_at(start_us)
         target = self._year(year).elapsed_us(start_us) + work_us
         for ahead in range(LONGEST_YEARS):
             table = self._year(year + ahead)
@@ -110,10 +116,18 @@ class WorkingTime:
         """The working time from one instant to another; zero when the second is not later."""
         if end_us <= start_us:
             return 0
-        first = from_us(start_us).astimezone(self.zone).year
-        last = from_us(end_us).astimezone(self.zone).year
+        first, last = self._year_at(start_us), self._year_at(end_us)
         full = sum(self._year(year).total_us for year in range(first, last))
         return full + self._year(last).elapsed_us(end_us) - self._year(first).elapsed_us(start_us)
+
+    def _year_at(self, instant_us: int) -> int:
+        """The local year of an instant; the bounds of the last one are kept, for most instants lie in it."""
+        begin, end, year = self._last.get("year", (0, 0, 0))
+        if not begin <= instant_us < end:
+            year = from_us(instant_us).astimezone(self.zone).year
+            bounds = [to_us(datetime(one, 1, 1, tzinfo=self.zone).astimezone(UTC)) for one in (year, year + 1)]
+            self._last["year"] = (bounds[0], bounds[1], year)
+        return year
 
     def _year(self, year: int) -> _Year:
         table = self._years.get(year)
