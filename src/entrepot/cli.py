@@ -16,7 +16,7 @@ from entrepot.settings import Settings, SettingsError, load_settings
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Entrepot, an open platform for a region's economy.")
 ledger = typer.Typer(no_args_is_help=True, help="The books: verify and export.")
 app.add_typer(ledger, name="ledger")
-console = Console()
+console = Console(width=None if sys.stdout.isatty() else 120)
 Data = Annotated[Path | None, typer.Option("--data", help="Data folder; ./var by default")]
 
 
