@@ -27,7 +27,15 @@ def write_system(name: str, checkout: Path) -> list[Path]:
     if target.exists() or tests.exists():
         raise ScaffoldError(f"{target} or {tests} exists already; nothing was written")
     noun = name.removesuffix("s") if name.endswith("s") and len(name) > 4 else name
-    words = {"NAME": name, "TITLE": name.capitalize(), "Noun": noun.capitalize(), "noun": noun, "NOUN": noun[:3]}
+    contract = ", ".join(sorted((f"Get{noun.capitalize()}", f"{noun.capitalize()}View")))
+    words = {
+        "NAME": name,
+        "CONTRACT": contract,
+        "TITLE": name.capitalize(),
+        "Noun": noun.capitalize(),
+        "noun": noun,
+        "NOUN": noun[:3],
+    }
     written = []
     for folder, files in ((target, SYSTEM_FILES), (tests, TEST_FILES)):
         folder.mkdir(parents=True)
@@ -143,7 +151,7 @@ from pydantic import Field
 from entrepot.kernel.database.records import Records
 from entrepot.kernel.database.schema import from_us
 from entrepot.kernel.operations import Answer, Context, Request, own_party, owner_of
-from entrepot.systems.<<NAME>>.contract import Get<<Noun>>, <<Noun>>View  # noqa: I001 - the order depends on the name
+from entrepot.systems.<<NAME>>.contract import <<CONTRACT>>
 from entrepot.systems.<<NAME>>.model import <<Noun>>
 from entrepot.systems.<<NAME>>.rules import tidy_title
 

@@ -143,7 +143,9 @@ def test_a_killed_gauge_goes_on_where_it_was_without_a_broker(tmp_path: Path):
         _until_kept(tmp_path / "box", 10 * (number + 1))
         gauge.send_signal(signal.SIGKILL if number < 2 else signal.SIGTERM)
         assert gauge.wait(10) == (-signal.SIGKILL if number < 2 else 0)
-    rows = sqlite3.connect(tmp_path / "box").execute("SELECT seq, message FROM outbox ORDER BY seq").fetchall()
+    box = Outbox(tmp_path / "box")
+    rows = box.unsent(0, 100_000)
+    box.close()
     assert [seq for seq, _ in rows] == list(range(1, len(rows) + 1))
     key, levels = public_key((tmp_path / "key").read_bytes()), []
     for _, payload in rows:

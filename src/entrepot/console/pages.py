@@ -2,9 +2,11 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
 Builder = Callable[..., Awaitable[None]]
 _declared: list["Page"] = []
+_tiles: list["Tile"] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +18,16 @@ class Page:
     icon: str
     scope: str
     group: tuple[str, str]
+    order: int
+    build: Builder
+    module: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A system's part of the overview; offered where the actor holds the scope."""
+
+    scope: str
     order: int
     build: Builder
     module: str
@@ -39,6 +51,25 @@ def page(
     return declare
 
 
+def tile(*, scope: str = "", order: int = 50) -> Callable[[Builder], Builder]:
+    """Declare `async def builder(desk)` as a part of the overview: what a party must see of the system now."""
+
+    def declare(build: Builder) -> Builder:
+        _tiles.append(Tile(scope, order, build, build.__module__))
+        return build
+
+    return declare
+
+
 def declared(modules: set[str]) -> list[Page]:
     """The pages of these modules, in the order of the navigation."""
-    return sorted((p for p in _declared if p.module in modules), key=lambda p: (p.order, p.path))
+    return sorted((p for p in _declared if p.module in modules), key=_place)
+
+
+def tiles(modules: set[str]) -> list[Tile]:
+    """The tiles of these modules, in the order of the overview."""
+    return sorted((t for t in _tiles if t.module in modules), key=lambda t: (t.order, t.module))
+
+
+def _place(found: Page) -> tuple[Any, ...]:
+    return found.order, found.path

@@ -11,6 +11,29 @@ body{font-family:FONT;color:var(--ink);background:var(--ground);font-size:14px;l
 .nicegui-content{padding:0!important;gap:0!important;align-items:stretch!important;width:100%}
 a{color:var(--accent);text-decoration:none}a:hover{text-decoration:underline}
 :focus-visible{outline:2px solid var(--accent)!important;outline-offset:2px}
+.navcell{background:var(--nav)}.side{min-width:0;display:flex;flex-direction:column}.part{min-width:0}
+.navcell,.part:empty{min-width:0}
+.menu{border:0;background:none;padding:4px;color:var(--ink);cursor:pointer;line-height:0}
+.bell{position:relative;color:var(--muted);display:inline-flex;padding:4px}.bell i{font-size:21px}
+.bell b{position:absolute;top:-3px;right:-5px;background:var(--red);color:#fff;font-size:10px;line-height:1;font-weight:600;
+border-radius:99px;padding:3px 5px}
+.brand.dark{color:var(--ink);padding:0}.brand.dark small{color:var(--muted)}
+.hints{border-top:1px solid var(--line);padding-top:10px}.hintlist{display:flex;flex-direction:column;max-height:240px;overflow:auto}
+.hintlist .q-btn{min-height:28px;font-size:13px}.hintlist .q-btn__content{justify-content:flex-start}
+.big{font-size:34px;line-height:1.1;margin:0}
+a.btn{display:inline-block;background:var(--accent);color:#fff;border-radius:var(--radius);padding:7px 14px;align-self:flex-start}
+[data-copy]{cursor:copy}.copied{outline:2px solid var(--accent);border-radius:3px}
+dl.facts{display:grid;grid-template-columns:max-content minmax(0,1fr);gap:5px 16px;margin:0;font-size:13px}
+dl.facts dt{color:var(--muted)}dl.facts dd{margin:0;font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
+.tanks{display:grid;grid-template-columns:repeat(auto-fill,minmax(290px,1fr));gap:12px}
+.tankcard{display:grid;grid-template-columns:130px minmax(0,1fr);gap:14px;align-items:center}
+.tankcard h2{margin-bottom:4px}.tankcard svg{display:block}
+.actions{display:flex;gap:8px;flex-wrap:wrap}.actions .q-btn{font-size:13px}
+.steps{list-style:none;margin:0;padding:0}.steps li{padding:8px 0;border-bottom:1px solid #edf1f4;display:flex;gap:12px;flex-wrap:wrap}
+.steps li:last-child{border:0}.steps time{color:var(--muted);font-variant-numeric:tabular-nums;white-space:nowrap}
+pre.json{margin:0;padding:12px 14px;background:#0f1d27;color:#d7e3ea;border-radius:var(--radius);overflow:auto;font-size:12px;
+line-height:1.5;max-height:420px;font-family:ui-monospace,'DejaVu Sans Mono',monospace}
+.q-btn.q-btn--dense{min-height:28px}
 .skip{position:absolute;left:-999px}.skip:focus{left:8px;top:8px;background:#fff;padding:6px 10px;z-index:9999}
 .frame{display:grid;grid-template-columns:216px minmax(0,1fr);min-height:100vh;width:100%}
 .nav{background:var(--nav);color:var(--nav-ink);padding:14px 10px;display:flex;flex-direction:column;gap:2px;
@@ -59,7 +82,7 @@ flex-direction:column}
 flex-direction:column;gap:12px}
 .only-phone{display:none!important}
 @media(max-width:820px){.frame{grid-template-columns:minmax(0,1fr)}.nav{display:none;position:fixed;z-index:20;width:240px}
-.nav.open{display:flex}.only-phone{display:inline-flex!important}.main{padding:12px 12px 30px}.top{padding:8px 12px;gap:8px}
+.nav.open{display:flex}.navcell{position:absolute}.twocol{grid-template-columns:minmax(0,1fr)!important}.only-phone{display:inline-flex!important}.main{padding:12px 12px 30px}.top{padding:8px 12px;gap:8px}
 .two{grid-template-columns:minmax(0,1fr)}.who{display:none}.cards{grid-template-columns:repeat(2,minmax(0,1fr))}
 .stat .v{font-size:18px}}
 @media(prefers-reduced-motion:reduce){*{transition:none!important;animation:none!important}}

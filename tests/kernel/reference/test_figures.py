@@ -22,7 +22,7 @@ from entrepot.kernel.reference import (
 from entrepot.kernel.reference.currencies import MINOR_UNITS
 
 MODES = ["half_even", "half_up", "down", "up"]
-FRACTIONS = st.fractions(min_value=-10**9, max_value=10**9, max_denominator=10**6)
+FRACTIONS = st.fractions(min_value=-(10**9), max_value=10**9, max_denominator=10**6)
 
 
 class TestUnits:
@@ -80,7 +80,9 @@ class TestRounding:
             assert abs(part - exact) < 1
             assert weight or part == 0
         heavier = sorted(range(len(weights)), key=lambda i: weights[i])
-        assert [abs(parts[i]) for i in heavier] == sorted(abs(part) for part in parts) or len(set(weights)) < len(weights)
+        assert [abs(parts[i]) for i in heavier] == sorted(abs(part) for part in parts) or len(set(weights)) < len(
+            weights
+        )
 
     def test_golden_split(self):
         """100 yuan over three: the fen that is left goes to the first."""
@@ -90,7 +92,15 @@ class TestRounding:
 
 class TestCurrencies:
     def test_iso_4217_decimals(self):
-        assert [minor_units(code) for code in ("CNY", "USD", "JPY", "KRW", "VND", "KWD", "BHD")] == [2, 2, 0, 0, 0, 3, 3]
+        assert [minor_units(code) for code in ("CNY", "USD", "JPY", "KRW", "VND", "KWD", "BHD")] == [
+            2,
+            2,
+            0,
+            0,
+            0,
+            3,
+            3,
+        ]
         with pytest.raises(Invalid):
             minor_units("XXY")
 

@@ -114,7 +114,12 @@ class TestBrent:
 
     @pytest.mark.parametrize(
         ("day", "cents"),
-        [(date(2008, 7, 3), 14_395), (date(2008, 12, 26), 3_373), (date(1987, 5, 20), 1_863), (date(2019, 8, 26), 5_864)],
+        [
+            (date(2008, 7, 3), 14_395),
+            (date(2008, 12, 26), 3_373),
+            (date(1987, 5, 20), 1_863),
+            (date(2019, 8, 26), 5_864),
+        ],
     )
     def test_published_days(self, day, cents):
         assert brent_usd_per_barrel()[day] == cents

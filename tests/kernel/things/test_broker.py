@@ -78,8 +78,8 @@ def test_each_keeps_to_its_own_topics(broker: EmbeddedBroker):
 def test_who_has_no_password_stays_outside(broker: EmbeddedBroker):
     async def story() -> None:
         for user, password in (("entrepot", "guess"), ("", ""), ("lanzhou/dev_a", broker_password(SECRET, "entrepot"))):
+            address = Address(broker.host, broker.port, False, user, password)
             with pytest.raises(MqttError, match=r"authorised|password"):
-                address = Address(broker.host, broker.port, False, user, password)
                 await MqttConnection.open(address, "x", lambda connection, received: None)
 
     asyncio.run(story())
@@ -105,7 +105,7 @@ def test_rubbish_harms_nobody_else(broker: EmbeddedBroker):
             writer.close()
         signed_in = await connect(broker, "lanzhou/dev_b", [])
         assert signed_in._transport is not None
-        signed_in._transport.write(b"\x30\xff\xff\xff\x7f" + b"x" * 1000)  # announces 256 MiB
+        signed_in._transport.write(b"\x30\xff\xff\xff\x7f\x00\x01t" + b"x" * 1000)  # announces 256 MiB
         await asyncio.wait_for(signed_in.ended, 10)
         await device.publish(TOPIC, b"last")
         await eventually(lambda: len(heard) == len(RUBBISH) + 1)

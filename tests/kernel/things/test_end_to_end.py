@@ -1,4 +1,4 @@
-"""Real processes: a gauge, a broker, an ingest. Each is killed at random moments; nothing is lost, nothing is doubled."""
+"""Real processes: a gauge, a broker, an ingest. Each is killed at random moments; nothing is lost or doubled."""
 
 from __future__ import annotations
 
@@ -60,6 +60,15 @@ def outbox(folder: Path, name: str) -> tuple[int, int]:
         connection.close()
 
 
+async def _alarmed(server: Server, *, cleared: bool) -> None:
+    for _ in range(200):
+        found = (await server.executor.execute(ops.ListAlarms(), actor())).alarms
+        if found and (found[0].cleared_at is not None) == cleared:
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError("the alarm did not turn")
+
+
 def test_a_gauge_is_seen_obeys_and_alarms(database: Database, tmp_path: Path):
     async def story() -> None:
         async with serving(database) as server:
@@ -71,14 +80,9 @@ def test_a_gauge_is_seen_obeys_and_alarms(database: Database, tmp_path: Path):
                 await eventually(lambda: telemetry.store.state(TENANT, "dev_t7").accepted >= 3)
                 await telemetry.command("dev_t7", {"do": "freeze"})
 
-                async def alarms() -> list[ops.AlarmView]:
-                    return (await server.executor.execute(ops.ListAlarms(), actor())).alarms
-
-                while not await alarms():
-                    await asyncio.sleep(0.1)
+                await _alarmed(server, cleared=False)
                 await telemetry.command("dev_t7", {"do": "thaw"})
-                while (await alarms())[0].cleared_at is None:
-                    await asyncio.sleep(0.1)
+                await _alarmed(server, cleared=True)
                 latest = await server.executor.execute(ops.GetLatest(device_id="dev_t7"), actor())
                 assert latest.reading is not None
                 assert abs(latest.reading.values["level_mm"] - 11_900) < 50

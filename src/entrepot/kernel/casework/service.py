@@ -68,6 +68,7 @@ class _Row(NamedTuple):
     opened_at: int
     due_at: int
     left_us: int
+    entries: int
     data: str
 
     def case(self) -> Case:
@@ -112,7 +113,7 @@ class Cases:
         self._uow.insert(
             cases,
             (scope.tenant, identifier, type, kind.first, 0, title[0], title[1], subject, party, assignee, scope.now_us,
-             due, 0, canonical(dict(data)) if data else "{}"),
+             due, 0, 0, canonical(dict(data)) if data else "{}"),
         )  # fmt: skip
         if parties:
             relations = Relations(scope)
@@ -131,7 +132,7 @@ class Cases:
         """What was done to a case, oldest first."""
         rows = self._uow.fetch(
             "SELECT at, actor, action, state, note, document FROM case_entries "
-            "WHERE tenant = %s AND case_id = %s ORDER BY id",
+            "WHERE tenant = %s AND case_id = %s ORDER BY number",
             (self._scope.tenant, case_id),
         )
         return [Entry(*row) for row in rows]
@@ -178,8 +179,7 @@ class Cases:
         state = step.target or row.state
         due, left = self._clock(kind, row, step)
         changed = row._replace(state=state, closed=int(state in kind.final), due_at=due, left_us=left)
-        self._uow.upsert(cases, changed)
-        self._enter(case_id, action, state, note, document)
+        changed = self._enter(changed, action, note, document)
         if kind.watch and due != row.due_at:
             self._watch(case_id, due)
         self._scope.emit("casework.acted", {"case": case_id, "action": action, "state": state}, case_id)
@@ -187,17 +187,14 @@ class Cases:
 
     def note(self, case_id: str, note: str, *, document: str = "") -> None:
         """Add a remark without a step. Raises NotFound."""
-        row = self._row(case_id)
-        self._enter(case_id, "note", row.state, note, document)
+        self._enter(self._row(case_id, lock=True), "note", note, document)
 
     def assign(self, case_id: str, person: str) -> Case:
         """Give a case to a person. Raises NotFound, Conflict when it is closed."""
         row = self._row(case_id, lock=True)
         if row.closed:
             raise Conflict("case/closed", "The case is closed.")
-        changed = row._replace(assignee=person)
-        self._uow.upsert(cases, changed)
-        self._enter(case_id, "assign", row.state, person, "")
+        changed = self._enter(row._replace(assignee=person), "assign", person)
         self._scope.emit("casework.assigned", {"case": case_id, "assignee": person}, case_id)
         return changed.case()
 
@@ -214,7 +211,7 @@ class Cases:
         row = self._row(case_id, lock=True)
         if row.closed or row.due_at != due_us:
             return row.case()
-        self._enter(case_id, "overdue", row.state, "", "")
+        row = self._enter(row, "overdue")
         self._scope.emit("casework.overdue", {"case": case_id, "state": row.state, "due_us": due_us}, case_id)
         supervisors = [party for relation, party in Relations(self._scope).of(case_id) if relation == "supervisor"]
         notices = Notices(self._scope)
@@ -267,12 +264,16 @@ class Cases:
             raise NotFound("case/unknown", f"There is no case {case_id}.")
         return _Row(*row)
 
-    def _enter(self, case_id: str, action: str, state: str, note: str, document: str) -> None:
+    def _enter(self, row: _Row, action: str, note: str = "", document: str = "") -> _Row:
+        """Write the case with one more line of history; the row's counter orders what happens at one instant."""
         scope = self._scope
+        counted = row._replace(entries=row.entries + 1)
+        self._uow.upsert(cases, counted)
         self._uow.insert(
             entries,
-            (scope.tenant, case_id, scope.new_id("cse"), scope.now_us, scope.actor_id, action, state, note, document),
+            (scope.tenant, row.id, counted.entries, scope.now_us, scope.actor_id, action, row.state, note, document),
         )
+        return counted
 
     # --- deadlines -------------------------------------------------------------------------------------------------
 

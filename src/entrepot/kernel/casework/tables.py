@@ -22,6 +22,7 @@ cases = Table(
     Column("opened_at", BigInteger, nullable=False),
     Column("due_at", BigInteger, nullable=False),
     Column("left_us", BigInteger, nullable=False),  # working time left while the clock is stopped, else 0
+    Column("entries", BigInteger, nullable=False),  # how many lines of history the case has
     Column("data", Text, nullable=False),
     Index("ix_cases_party", "tenant", "party", "closed", "id"),
     Index(
@@ -39,7 +40,7 @@ entries = Table(
     metadata,
     Column("tenant", Text, primary_key=True),
     Column("case_id", Text, primary_key=True),
-    Column("id", Text, primary_key=True),
+    Column("number", BigInteger, primary_key=True),
     Column("at", BigInteger, nullable=False),
     Column("actor", Text, nullable=False),
     Column("action", Text, nullable=False),
