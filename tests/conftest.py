@@ -48,6 +48,18 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         databases.drop(url)
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database without any table."""
+    if request.param == "sqlite":
+        yield _sqlite_url(tmp_path / "empty.db")
+    else:
+        databases: Databases = request.getfixturevalue("postgres")
+        url = databases.create()
+        yield url
+        databases.drop(url)
+
+
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
     """A fresh, open database which holds every table and no row."""

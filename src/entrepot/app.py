@@ -26,6 +26,8 @@ from entrepot.settings import Settings
 log = logging.getLogger(__name__)
 KERNEL = ("parties", "events", "ledger", "signing", "vault", "documents", "casework", "notices", "reference", "things")
 
+KERNEL_TABLES = ("operations", "timers", "workflows")  # of parts without operations
+
 
 def kernel_systems() -> list[System]:
     """The manifests of the kernel's own operations."""
@@ -45,8 +47,15 @@ def build_registry(systems: Sequence[System] | None = None) -> Registry:
 
     Every table is defined after this, which migrations and `create_all` rely on.
     """
-    importlib.import_module("entrepot.kernel.timers.tables")
+    for name in KERNEL_TABLES:
+        importlib.import_module(f"entrepot.kernel.{name}.tables")
     return Registry([*kernel_systems(), *(installed_systems() if systems is None else systems)])
+
+
+def define_every_table() -> None:
+    """Import whatever defines a table, the demo region's too: what migrations are compared with."""
+    build_registry()
+    importlib.import_module("entrepot.region.demo")
 
 
 class Entrepot:

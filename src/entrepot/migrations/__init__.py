@@ -26,3 +26,22 @@ def upgrade(database: Database, revision: str = "head") -> None:
         if database.dialect == "postgresql":
             connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7310867)")
         command.upgrade(alembic_config(connection), revision)
+
+
+def autogenerate(message: str, revision: str) -> None:
+    """Write the revision that leads from the newest one to the present models; read it before you commit it.
+
+    Run as `python -m entrepot.migrations "what changed" 0002`.
+    """
+    import tempfile
+
+    from entrepot.app import define_every_table
+    from entrepot.kernel.database import open_database
+
+    define_every_table()
+    with tempfile.TemporaryDirectory() as folder:
+        database = open_database(f"sqlite:///{folder}/empty.db", durable=False)
+        upgrade(database)
+        with database.engine.connect() as connection:
+            command.revision(alembic_config(connection), message=message, autogenerate=True, rev_id=revision)
+        database.close()
