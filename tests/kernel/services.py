@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import count
 from random import Random
 from typing import Any
 from zoneinfo import ZoneInfo
+
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
 
 from entrepot.kernel.database import Database, Scope, UnitOfWork
 from entrepot.kernel.database.schema import to_us
@@ -18,6 +21,11 @@ HOUR_US = 3_600_000_000
 def local(text: str) -> datetime:
     """A local time of the region."""
     return datetime.fromisoformat(text).replace(tzinfo=REGION)
+
+
+def instants(since: str, until: str) -> SearchStrategy[datetime]:
+    """Any instant between two days."""
+    return st.datetimes(datetime.fromisoformat(since), datetime.fromisoformat(until), timezones=st.just(UTC))
 
 
 class Desk:

@@ -22,6 +22,7 @@ from entrepot.kernel.operations import (
     ManualClock,
     NotFound,
     Registry,
+    Request,
     Runtime,
 )
 from entrepot.kernel.parties import Parties
@@ -34,6 +35,11 @@ from tests.kernel.services import Desk, local
 NOW = "2026-02-13 16:00"
 SCOPES = frozenset({"casework:read", "casework:act", "parties:self", "reference:read"})
 TITLE = ("Level falls", "液位下降")
+
+
+def example(request: type[Request[Any]]) -> dict[str, Any]:
+    assert request.operation is not None
+    return dict(request.operation.example)
 
 
 class Office:
@@ -113,7 +119,7 @@ def test_a_case_is_taken_noted_assigned_and_closed(office):
 
 def test_a_type_is_defined_watched_and_its_overdue_case_reported_by_the_timer(office):
     define = DefineType.model_validate(
-        {**dict(DefineType.operation.example), "name": "pothole", "hours": {"reported": 1}, "watch": True}
+        {**example(DefineType), "name": "pothole", "hours": {"reported": 1}, "watch": True}
     )
     with pytest.raises(Forbidden):
         office.run(define)
@@ -146,7 +152,7 @@ def test_an_inbox_is_the_own_one(office):
 
 def test_prices_are_written_by_who_may_and_read_with_their_label(office):
     writer = ("reference:write",)
-    series = DefineSeries.model_validate(dict(DefineSeries.operation.example))
+    series = DefineSeries.model_validate(example(DefineSeries))
     with pytest.raises(Forbidden):
         office.run(series)
     office.run(series, more=writer)
@@ -158,9 +164,8 @@ def test_prices_are_written_by_who_may_and_read_with_their_label(office):
     assert office.run(prices, more=writer).count == 2
     price = office.run(GetPrice(series="copper-sh"))
     assert (price.value, price.currency, price.unit, price.stale_days) == (11, "CNY", "t", 0)
-    history = office.run(
-        ListPrices.model_validate({"series": "copper-sh", "since": "2026-01-01", "until": "2026-02-12"})
-    )
+    span = ListPrices.model_validate({"series": "copper-sh", "since": "2026-01-01", "until": "2026-02-12"})
+    history = office.run(span)
     assert [point.value for point in history.prices] == [10]
 
 
@@ -176,7 +181,7 @@ def test_days_and_imported_notices(office):
     for unknown in ("2027-01-04", "0001-01-01", "9999-12-31"):
         with pytest.raises(Invalid):
             day(unknown)
-    notice = ImportNotice.model_validate(dict(ImportNotice.operation.example))
+    notice = ImportNotice.model_validate(example(ImportNotice))
     with pytest.raises(Forbidden):
         office.run(notice)
     assert office.run(notice, more=("reference:write",)).days_off == 1

@@ -2,6 +2,7 @@
 
 from datetime import date
 from fractions import Fraction
+from itertools import pairwise
 
 import pytest
 
@@ -114,22 +115,17 @@ class TestBrent:
 
     @pytest.mark.parametrize(
         ("day", "cents"),
-        [
-            (date(2008, 7, 3), 14_395),
-            (date(2008, 12, 26), 3_373),
-            (date(1987, 5, 20), 1_863),
-            (date(2019, 8, 26), 5_864),
-        ],
+        [("2008-07-03", 14_395), ("2008-12-26", 3_373), ("1987-05-20", 1_863), ("2019-08-26", 5_864)],
     )
     def test_published_days(self, day, cents):
-        assert brent_usd_per_barrel()[day] == cents
+        assert brent_usd_per_barrel()[date.fromisoformat(day)] == cents
 
     def test_the_crash_is_whole(self):
         prices = brent_yuan_per_tonne(date(2008, 7, 1), date(2009, 3, 31))
         assert len(prices) == 189
         assert max(prices, key=lambda p: p[1])[0] == date(2008, 7, 3)
         assert min(value for _, value in prices) < max(value for _, value in prices) / 4
-        assert max((b[0] - a[0]).days for a, b in zip(prices, prices[1:], strict=False)) <= 5
+        assert max((b[0] - a[0]).days for a, b in pairwise(prices)) <= 5
 
     def test_conversion(self):
         """143.95 $/bbl × 6.9487 CNY/$ × (1000/835/0.158987294928 bbl/t) = 7,534.71 CNY/t."""

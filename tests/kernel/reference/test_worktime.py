@@ -1,6 +1,6 @@
 """Deadlines in working time: golden cases around Spring Festival, and a slow minute-by-minute reference."""
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, time, timedelta
 
 import pytest
 from hypothesis import given
@@ -19,15 +19,12 @@ from entrepot.kernel.reference import (
     working_time_between,
 )
 from entrepot.kernel.reference.calendars import calendar_of
+from tests.kernel.services import instants, local
 
 LUNCH = OFFICE.with_lunch()
-INSTANTS = st.datetimes(datetime(2007, 12, 1), datetime(2009, 4, 30), timezones=st.just(UTC))
+INSTANTS = instants("2007-12-01", "2009-04-30")
 MINUTES = st.integers(1, 60 * 200)
 OFFICES = st.sampled_from([OFFICE, LUNCH, WorkingHours(((time(8, 30), time(12)), (time(14, 30), time(18))))])
-
-
-def local(text: str) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=REGION)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +105,7 @@ def test_working_time_adds_up(one, two, three):
     assert working_time_between(third, first) == timedelta()
 
 
-@given(st.datetimes(datetime(2008, 1, 28), datetime(2008, 2, 20), timezones=st.just(UTC)), st.integers(0, 900), OFFICES)
+@given(instants("2008-01-28", "2008-02-20"), st.integers(0, 900), OFFICES)
 def test_equals_counting_minute_by_minute(start, minutes, office):
     start = start.replace(second=0, microsecond=0)
     end = start + timedelta(minutes=minutes)

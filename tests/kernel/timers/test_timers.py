@@ -1,6 +1,6 @@
 """Setting timers, and the arithmetic of schedules."""
 
-from datetime import UTC, datetime, time
+from datetime import datetime, time
 
 import pytest
 from hypothesis import given
@@ -12,9 +12,9 @@ from entrepot.kernel.operations import Conflict, Invalid, NotFound
 from entrepot.kernel.reference import REGION
 from entrepot.kernel.reference.calendars import KINDS, calendar_named
 from entrepot.kernel.timers import Schedule, Timers
-from tests.kernel.services import Desk
+from tests.kernel.services import Desk, instants
 
-INSTANTS = st.datetimes(datetime(2008, 1, 1), datetime(2009, 12, 1), timezones=st.just(UTC)).map(to_us)
+INSTANTS = instants("2008-01-01", "2009-12-01").map(to_us)
 
 
 def test_a_key_names_one_timer(database: Database):
