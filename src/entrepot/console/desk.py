@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from nicegui import background_tasks, context, ui
 
@@ -117,7 +117,7 @@ class Desk:
         key = key or secrets.token_hex(16)
         answer = await self.executor.execute(request, await self._current(), key=key, door="console")
         self.wake()
-        return cast(A, answer)
+        return answer
 
     async def do(self, request: Request[A], done: Title | None = None) -> A | None:
         """Run a command, say that it was done, or say in red why not; None when it was refused."""

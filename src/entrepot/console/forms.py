@@ -114,8 +114,8 @@ def action(
     found = desk.operation(operation)
     if desk.may(found.scope):
         ui.button(desk.t(title or found.title), on_click=on_click).props(
-            "no-caps unelevated color=primary" if primary else "no-caps outline color=primary"
-        ).mark(operation)
+            f"no-caps color=primary data-mark={operation} {'unelevated' if primary else 'outline'}"
+        )
 
 
 def operation_form(desk: Desk, operation: Operation) -> None:
@@ -125,7 +125,6 @@ def operation_form(desk: Desk, operation: Operation) -> None:
     with ui.element("div").classes("formgrid"):
         for name, info in operation.request.model_fields.items():
             fields[name] = _generated(name, info, example.get(name))
-    result = ui.element("div").props('aria-live="polite"')
 
     async def send() -> None:
         result.clear()
@@ -152,13 +151,13 @@ def operation_form(desk: Desk, operation: Operation) -> None:
 
     title = ("Ask", "查询") if operation.kind == "query" else ("Run", "执行")
     ui.button(desk.t(title), on_click=send).props("no-caps unelevated color=primary")
-    result.move(target_index=-1)
+    result = ui.element("div").props('aria-live="polite"')
 
 
 def _buttons(desk: Desk, dialog: ui.dialog, send: Callable[[], Awaitable[None]], confirm: Title) -> None:
     with ui.element("div").classes("row end"):
         ui.button(desk.t(("Cancel", "取消")), on_click=dialog.close).props("no-caps flat color=grey-8")
-        ui.button(desk.t(confirm), on_click=send).props("no-caps unelevated color=primary").mark("confirm")
+        ui.button(desk.t(confirm), on_click=send).props("no-caps unelevated color=primary data-mark=confirm")
 
 
 def _tell(desk: Desk, place: ui.element, text: str) -> None:
@@ -180,7 +179,7 @@ def _field(desk: Desk, ask: Ask) -> Any:
     element.props("outlined dense" + (' inputmode="decimal"' if unit else ""))
     if ask.hint:
         element.props(f'hint="{html.escape(desk.t(ask.hint), quote=True)}"')
-    return element.classes("wide").mark(ask.name)
+    return element.classes("wide").props(f"data-mark={ask.name}")
 
 
 def _value(ask: Ask, value: Any) -> Any:
@@ -209,7 +208,7 @@ def _generated(name: str, info: FieldInfo, example: Any) -> Any:
     element.props("outlined dense")
     if info.description:
         element.props(f'hint="{html.escape(info.description, quote=True)}"')
-    return element.classes("wide").mark(name)
+    return element.classes("wide").props(f"data-mark={name}")
 
 
 def _choices(annotation: Any) -> list[str]:

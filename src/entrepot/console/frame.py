@@ -63,10 +63,10 @@ async def open_frame(
                 await _bell(desk)
                 raw(f'<div class="who"><b>{escape(desk.party(desk.actor.party))}</b>{escape(desk.name)}</div>')
                 ui.button("English" if desk.language == "zh" else "中文", on_click=switch).props(
-                    "flat dense no-caps color=primary"
-                ).mark("language")
+                    "flat dense no-caps color=primary data-mark=language"
+                )
                 ui.button(icon="logout", on_click=sign_out).props(
-                    f'flat dense round color=grey-8 aria-label="{desk.t(("Sign out", "退出登录"))}"'
+                    f'flat dense round color=grey-8 data-mark=sign-out aria-label="{desk.t(("Sign out", "退出登录"))}"'
                 ).tooltip(desk.t(("Sign out", "退出登录")))
             return ui.element("main").classes("main").props('id="page" tabindex="-1"')
 
@@ -91,9 +91,11 @@ def _navigation(desk: Desk, pages: Sequence[Page], here: Page) -> str:
     shown = [page for page in pages if (page.group[0] or page.path == "/") and desk.may(page.scope)]
     section = "/" + here.path.strip("/").partition("/")[0]
     parts = [
-        f'<nav class="nav" aria-label="{escape(desk.t(("Main", "主导航")))}">'
-        f'<div class="brand">{MARK}<span>Entrepot<small>'
-        f"{escape(desk.t(('Goods · money · one ledger', '货物 · 资金 · 同一本账')))}</small></span></div>"
+        (
+            f'<nav class="nav" aria-label="{escape(desk.t(("Main", "主导航")))}">'
+            f'<div class="brand">{MARK}<span>Entrepot<small>'
+            f"{escape(desk.t(('Goods · money · one ledger', '货物 · 资金 · 同一本账')))}</small></span></div>"
+        )
     ]
     for group, members in groupby(shown, key=lambda page: page.group):
         if group[0]:

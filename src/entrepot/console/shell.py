@@ -1,4 +1,4 @@
-"""Mounting the console: sessions, sign-in, language, the routes of declared pages, and the page for what is not there."""
+"""Mounting the console: sessions, sign-in, language, routes of the declared pages, and the page for no page."""
 
 import asyncio
 import importlib
@@ -6,6 +6,7 @@ import logging
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -172,7 +173,7 @@ def _choose_language(chosen: str) -> None:
 
 def _serve_sign_in(shell: _Shell) -> None:
     @ui.page(SIGN_IN, response_timeout=BUILD_LIMIT_S)
-    async def sign_in_page(next: str = "/") -> None:  # noqa: A002 - the name of the query parameter
+    async def sign_in_page(next: str = "/") -> None:
         chosen = language()
         target = next if next.startswith("/") and not next.startswith("//") and "\\" not in next else "/"
         head(chosen)
@@ -192,9 +193,8 @@ class _SignInForm:
         ui.page_title(f"{self.t(('Sign in', '登录'))} · Entrepot")
         with ui.element("main").classes("signin"), ui.element("div").classes("card"):
             with ui.element("div").classes("row"):
-                raw(
-                    f'<div class="brand dark">{FAVICON}<span>Entrepot<small>{self.t(("Goods, money and the loan on one ledger", "货物、资金与贷款，同一本账"))}</small></span></div>'
-                ).classes("grow")
+                motto = self.t(("Goods, money and the loan on one ledger", "货物、资金与贷款，同一本账"))
+                raw(f'<div class="brand dark">{MARK}<span>Entrepot<small>{motto}</small></span></div>').classes("grow")
                 other = "en" if self.language == "zh" else "zh"
                 ui.button("English" if other == "en" else "中文", on_click=lambda: _choose_language(other)).props(
                     "flat dense no-caps color=primary"
@@ -218,7 +218,7 @@ class _SignInForm:
             with ui.element("div").classes("hintlist"):
                 for account in self.shell.accounts:
                     ui.button(
-                        f"{account.user_name} · {self.t(account.role)}", on_click=lambda a=account: self._fill(a)
+                        f"{account.user_name} · {self.t(account.role)}", on_click=partial(self._fill, account)
                     ).props("flat dense no-caps color=primary align=left")
 
     async def _fill(self, account: DemoAccount) -> None:

@@ -1,22 +1,18 @@
-"""Shared widgets: panels, dense tables, figures, tags, charts, the tank, and a form made from any request type."""
+"""Shared widgets: panels, dense tables, figures, tags, charts and the tank."""
 
 import html
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, get_args
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from nicegui import ui
-from pydantic import ValidationError
-from pydantic.fields import FieldInfo
 
 from entrepot.console.desk import Desk, Title
 from entrepot.console.theme import AMBER, GREEN, RED, TEAL
-from entrepot.kernel.database.schema import from_us
-from entrepot.kernel.doors.rest import validation_refusal
-from entrepot.kernel.operations import Operation
+from entrepot.kernel.database.schema import from_us, to_us
 
 LOCAL_ZONE = ZoneInfo("Asia/Shanghai")
 
@@ -135,7 +131,8 @@ def tank(filled: float, water: float, label: str, sub: str, tone: str = "ok") ->
         '<defs><clipPath id="body"><path d="M30 48 Q110 18 190 48 V206 Q110 222 30 206 Z"/></clipPath></defs>'
         f'<g clip-path="url(#body)"><rect x="30" y="18" width="160" height="210" fill="#eef2f5"/>'
         f'<rect x="30" y="{top:.1f}" width="160" height="{height + 20:.1f}" fill="{colour}" opacity=".82"/>'
-        f'<rect x="30" y="{210 - 170 * water:.1f}" width="160" height="{170 * water + 20:.1f}" fill="#3b82f6" opacity=".7"/></g>'
+        f'<rect x="30" y="{210 - 170 * water:.1f}" width="160" height="{170 * water + 20:.1f}" fill="#3b82f6" '
+        'opacity=".7"/></g>'
         '<path d="M30 48 Q110 18 190 48 V206 Q110 222 30 206 Z" fill="none" stroke="#7b8b97" stroke-width="2.5"/>'
         + "".join(
             f'<line x1="184" x2="190" y1="{210 - 17 * i}" y2="{210 - 17 * i}" stroke="#7b8b97"/>' for i in range(1, 10)
@@ -183,72 +180,54 @@ def line_chart(
     return ui.echart(options).style(f"height:{height_px}px;width:100%")
 
 
-def operation_button(
-    desk: Desk, operation: Operation, prefill: dict[str, Any] | None = None, *, primary: bool = False,
-    done: Callable[[Any], Awaitable[None]] | None = None,
-) -> None:  # fmt: skip
-    """A button that opens the operation's form; nothing for those who may not run it."""
-    if not desk.may(operation.scope):
-        return
-    ui.button(desk.t(operation.title), on_click=lambda: operation_dialog(desk, operation, prefill or {}, done)).props(
-        "unelevated color=primary" if primary else "outline color=primary"
-    )
+def short(identifier: str, path: str = "") -> Html:
+    """An id, shortened to what tells it apart, that is copied whole with a click; with a path it is a link as well."""
+    prefix, _, rest = identifier.partition("_")
+    shown = identifier if len(identifier) <= 14 else f"{prefix}_…{rest[-6:]}" if rest else f"…{identifier[-8:]}"
+    whole = html.escape(identifier, quote=True)
+    if path:
+        return Html(f'<a class="id" href="{html.escape(path, quote=True)}" title="{whole}">{html.escape(shown)}</a>')
+    return Html(f'<span class="id" data-copy="{whole}" title="{whole}">{html.escape(shown)}</span>')
 
 
-def operation_dialog(
-    desk: Desk, operation: Operation, prefill: dict[str, Any], done: Callable[[Any], Awaitable[None]] | None = None
-) -> None:
-    """The form of an operation: every field with its description, checked on sending, refusals shown in place."""
-    fields: dict[str, Any] = {}
-    with ui.dialog() as dialog, ui.element("div").classes("card"):
-        raw(f"<h2 style='font-size:16px'>{escape(desk.t(operation.title))}</h2>")
-        raw(f'<div class="muted">{escape(operation.summary)}</div>')
-        for name, info in operation.request.model_fields.items():
-            fields[name] = _input(desk, name, info, prefill.get(name))
-        problem = ui.element("div")
-
-        async def send() -> None:
-            problem.clear()
-            values = {name: field.value for name, field in fields.items() if field.value not in (None, "")}
-            try:
-                request = operation.request.model_validate_strings({n: _text(v) for n, v in values.items()})
-            except ValidationError as error:
-                with problem:
-                    note(desk, validation_refusal(error).detail, "bad")
-                return
-            if operation.kind == "query":
-                answer = await desk.ask(request)
-            else:
-                answer = await desk.do(request, (f"{operation.title[0]}: done", f"{operation.title[1]}：完成"))
-            if answer is not None:
-                dialog.close()
-                if done is not None:
-                    await done(answer)
-
-        with ui.element("div").classes("row").style("justify-content:flex-end;margin-top:6px"):
-            ui.button(desk.t(("Cancel", "取消")), on_click=dialog.close).props("flat color=grey-8")
-            ui.button(desk.t(("Confirm", "确认") if operation.confirm else ("Send", "提交")), on_click=send).props(
-                "unelevated color=primary"
-            )
-    dialog.open()
+def facts(desk: Desk, rows: Iterable[tuple[Title | str, object]]) -> None:
+    """A list of names and values."""
+    cells = "".join(f"<dt>{escape(desk.t(name))}</dt><dd>{escape(value)}</dd>" for name, value in rows)
+    raw(f'<dl class="facts">{cells}</dl>')
 
 
-def _input(desk: Desk, name: str, info: FieldInfo, value: Any) -> Any:
-    label = name.replace("_", " ").capitalize() + (" *" if info.is_required() else "")
-    initial = value if value is not None else ("" if info.is_required() else info.get_default())
-    choices = [option for option in get_args(info.annotation) if isinstance(option, str)]
-    if choices:
-        field: Any = ui.select(choices, label=label, value=initial if initial in choices else choices[0])
-    elif info.annotation is bool:
-        field = ui.checkbox(label, value=bool(initial))
-        return field
-    else:
-        field = ui.input(label=label, value="" if initial is None else str(initial))
-    field.props("outlined dense hide-bottom-space" if not info.description else "outlined dense")
-    if info.description:
-        field.props(f'hint="{html.escape(info.description, quote=True)}"')
-    return field.classes("w-full").style("width:100%")
+def amount(minor: int, asset: str, scale: int) -> str:
+    """An amount of an asset of the ledger: yuan, tonnes of goods, or plain units with the asset's decimals.
+
+    >>> amount(1_234_500, "crude_oil.tk-101", 0)
+    '1,234.500 t'
+    """
+    if asset == "CNY" or asset.startswith("claim."):
+        return money(minor, scale)
+    if "." in asset and scale == 0:
+        return tonnes(minor)
+    return money(minor, scale, "")
 
 
-def _text(value: Any) -> Any:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def age(desk: Desk, moment: datetime | None, now_us: int) -> str:
+    """How long ago, or how long until, in the largest fitting unit."""
+    if moment is None:
+        return "—"
+    seconds = (now_us - to_us(moment)) // 1_000_000
+    past, seconds = seconds >= 0, abs(seconds)
+    for size, english, chinese in ((86_400, "d", " 天"), (3_600, "h", " 小时"), (60, "min", " 分钟"), (1, "s", " 秒")):
+        if seconds >= size or size == 1:
+            rest = (seconds % size) * 10 // size if size > 60 and seconds < 10 * size else 0
+            figure = f"{seconds // size}" + (f".{rest}" if rest else "")
+            text = desk.t((f"{figure} {english}", f"{figure}{chinese}"))
+            return desk.t((f"{text} ago", f"{text}前")) if past else desk.t((f"in {text}", f"{text}后"))
+    return "—"
+
+
+def deadline(desk: Desk, due: datetime | None, now_us: int) -> Html:
+    """A deadline with what is left of it: red when passed, amber in its last six hours."""
+    if due is None:
+        return Html("—")
+    left = (to_us(due) - now_us) // 1_000_000
+    tone = "bad" if left < 0 else "warn" if left < 6 * 3_600 else "info"
+    return Html(f"{when(due)[:16]} {tag(age(desk, due, now_us), tone)}")
