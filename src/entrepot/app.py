@@ -24,9 +24,12 @@ from entrepot.kernel.workflows import WorkflowRunner, Workflows
 from entrepot.settings import Settings
 
 log = logging.getLogger(__name__)
-KERNEL = ("parties", "events", "ledger", "signing", "vault", "documents", "casework", "notices", "reference", "things")
+KERNEL = (
+    "parties", "events", "ledger", "signing", "vault", "documents", "casework", "timers", "notices", "reference",
+    "things",
+)  # fmt: skip
 
-KERNEL_TABLES = ("operations", "timers", "workflows")  # of parts without operations
+KERNEL_TABLES = ("operations", "workflows")  # of parts without operations
 
 
 def kernel_systems() -> list[System]:
@@ -177,7 +180,7 @@ def subscriptions(registry: Registry) -> tuple[Subscription, ...]:
 
 async def run_until(stop: asyncio.Event, application: Entrepot) -> None:
     """Run the worker without HTTP until `stop` is set."""
-    application.start_threads()
+    await asyncio.get_running_loop().run_in_executor(None, application.start_threads)
     await application.start_telemetry()
     try:
         await stop.wait()
