@@ -190,8 +190,9 @@ def main() -> None:
         return
     from entrepot.app import build_registry, installed_systems
     from entrepot.kernel.doors.command_line import system_groups
+    from entrepot.region.seed import manifest
 
-    groups = {str(group.name): group for group in system_groups(build_registry(installed_systems()))}
+    groups = {str(group.name): group for group in system_groups(build_registry([*installed_systems(), manifest]))}
     if first not in groups:
         raise SystemExit(f"entrepot: no command {first!r}. Commands: {', '.join(sorted({*OWN, *groups}))}")
     groups[first].main(words[1:], prog_name=f"entrepot {first}")

@@ -47,7 +47,8 @@ def build_web(application: Entrepot, *, console: bool = True, during: Callable[[
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        application.start_threads()
+        # Not on the loop: the workflow engine refuses to be started where a loop runs.
+        await asyncio.get_running_loop().run_in_executor(None, application.start_threads)
         await application.start_telemetry()
         try:
             async with mcp.manager.run():

@@ -11,6 +11,7 @@ import asyncio
 import ssl
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import cast
 from urllib.parse import unquote, urlsplit
 
 CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK, PINGREQ, PINGRESP, DISCONNECT = 1, 2, 3, 4, 8, 9, 12, 13, 14
@@ -257,8 +258,8 @@ class MqttConnection(asyncio.Protocol):
     # --- asyncio.Protocol ------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport), "MQTT runs over a stream"
-        self._transport = transport
+        # A cast, not a check: uvloop's transports are of a kind of their own.
+        self._transport = cast(asyncio.Transport, transport)
         self._heard_at = self._loop.time()
 
     def connection_lost(self, exc: Exception | None) -> None:
