@@ -3,11 +3,9 @@
 import asyncio
 import importlib
 import logging
-import pkgutil
 from collections.abc import Sequence
 from typing import Any
 
-import entrepot.systems
 from entrepot import migrations
 from entrepot.kernel.database import Database, Scope, open_database
 from entrepot.kernel.documents import Documents, Store
@@ -22,37 +20,10 @@ from entrepot.kernel.timers.runner import TimerRunner
 from entrepot.kernel.vault import Vault
 from entrepot.kernel.workflows import WorkflowRunner, Workflows
 from entrepot.settings import Settings
+from entrepot.systems import build_registry, installed_systems
 
 log = logging.getLogger(__name__)
-KERNEL = (
-    "parties", "events", "ledger", "signing", "vault", "documents", "casework", "timers", "notices", "reference",
-    "things",
-)  # fmt: skip
-
-KERNEL_TABLES = ("operations", "workflows")  # of parts without operations
-
-
-def kernel_systems() -> list[System]:
-    """The manifests of the kernel's own operations."""
-    return [importlib.import_module(f"entrepot.kernel.{name}.manifest").manifest for name in KERNEL]
-
-
-def installed_systems() -> list[System]:
-    """The manifests of every folder under `entrepot.systems`: a new system needs no registration."""
-    return [
-        importlib.import_module(f"entrepot.systems.{module.name}").manifest
-        for module in pkgutil.iter_modules(entrepot.systems.__path__)
-    ]
-
-
-def build_registry(systems: Sequence[System] | None = None) -> Registry:
-    """The registry of the kernel and the given systems, all that are installed by default.
-
-    Every table is defined after this, which migrations and `create_all` rely on.
-    """
-    for name in KERNEL_TABLES:
-        importlib.import_module(f"entrepot.kernel.{name}.tables")
-    return Registry([*kernel_systems(), *(installed_systems() if systems is None else systems)])
+__all__ = ["Entrepot", "build_registry", "define_every_table", "installed_systems", "run_until", "subscriptions"]
 
 
 def define_every_table() -> None:

@@ -24,5 +24,6 @@ def build(settings: Settings) -> FastAPI:
             use(HttpBank(settings.bank_url))
         return build_web(application)
     from entrepot.region.demo import demo
+    from entrepot.region.pages import demo_accounts
 
-    return build_web(application, during=lambda: demo(application))
+    return build_web(application, during=lambda: demo(application), accounts=demo_accounts())

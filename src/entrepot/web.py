@@ -1,7 +1,7 @@
 """The web server's application: REST, MCP, health, metrics and the console in one ASGI app."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -15,7 +15,7 @@ from starlette.routing import Mount, Route
 
 from entrepot import __version__
 from entrepot.app import Entrepot
-from entrepot.console.shell import mount_console
+from entrepot.console.shell import DemoAccount, mount_console
 from entrepot.kernel.doors import openapi
 from entrepot.kernel.doors.limits import RateLimiter
 from entrepot.kernel.doors.mcp import McpDoor
@@ -30,8 +30,17 @@ SECURITY_HEADERS = {
 }
 
 
-def build_web(application: Entrepot, *, console: bool = True, during: Callable[[], Any] | None = None) -> FastAPI:
-    """The ASGI application. `during` may return an async context manager that is open while the server runs."""
+def build_web(
+    application: Entrepot,
+    *,
+    console: bool = True,
+    during: Callable[[], Any] | None = None,
+    accounts: Sequence[DemoAccount] = (),
+) -> FastAPI:
+    """The ASGI application. `during` may return an async context manager that is open while the server runs.
+
+    `accounts` are offered on the sign-in page of a demo.
+    """
     settings = application.settings
     limiter = RateLimiter() if settings.rate_limits else None
     rest = RestDoor(
@@ -101,7 +110,7 @@ def build_web(application: Entrepot, *, console: bool = True, during: Callable[[
     ]
     app.add_middleware(SecurityHeaders)
     if console:
-        mount_console(app, application)
+        mount_console(app, application, accounts)
     return app
 
 

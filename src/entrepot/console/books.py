@@ -6,7 +6,7 @@ from entrepot.console.cases import subject_link
 from entrepot.console.desk import Desk
 from entrepot.console.eventlog import EVIDENCE
 from entrepot.console.pages import page
-from entrepot.console.widgets import Column, Html, amount, panel, short, stats, table, tag, when
+from entrepot.console.widgets import Column, Html, amount, escape, panel, short, stats, table, tag, when
 from entrepot.kernel.ledger.operations import (
     READ_ALL,
     AccountView,
@@ -27,6 +27,13 @@ ACTIONS = {
     "hold": ("held", "冻结"),
     "capture": ("captured", "扣收"),
     "release": ("released", "解冻"),
+}
+PURPOSES = {
+    "main": ("free", "可用"),
+    "issue": ("issue", "发行"),
+    "owed": ("owed", "应还"),
+    "principal": ("principal", "本金"),
+    "interest": ("interest", "利息"),
 }
 PAGE = 200
 
@@ -108,7 +115,7 @@ def _account_columns(desk: Desk) -> list[Column]:
 
     return [
         Column(("Owner", "户主"), lambda a: desk.party(a.owner)),
-        Column(("Asset", "资产"), lambda a: a.asset),
+        Column(("Asset", "资产"), lambda a: _asset(desk, a.asset)),
         Column(("Purpose", "用途"), lambda a: _purpose(desk, a.purpose)),
         Column(("Posted", "账面余额"), lambda a: figure(a.posted, a), "num"),
         Column(("Held", "冻结"), lambda a: figure(a.held, a), "num"),
@@ -124,7 +131,13 @@ def _purpose(desk: Desk, purpose: str) -> Html:
         return tag(desk.t((f"pledged to {desk.party(rest)}", f"质押给{desk.party(rest)}")), "warn")
     if kind == "receipt":
         return Html(f"{desk.t(('receipt', '仓单'))} {subject_link(rest)}")
-    return tag(purpose)
+    return tag(desk.t(PURPOSES.get(purpose, (purpose, purpose))))
+
+
+def _asset(desk: Desk, asset: str) -> Html:
+    if asset.startswith("claim."):
+        return Html(f"{desk.t(('claim', '债权'))} {subject_link(asset.removeprefix('claim.'))}")
+    return Html(escape(asset))
 
 
 def _line_columns(desk: Desk, statement: StatementView) -> list[Column]:

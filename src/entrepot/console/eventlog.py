@@ -36,9 +36,7 @@ def event_columns(desk: Desk) -> list[Column]:
         Column(("Event", "事件"), lambda e: _title(desk, e)),
         Column(("", ""), lambda e: status_tag(desk, e.status)),
         Column(("About", "对象"), lambda e: subject_link(e.subject)),
-        Column(
-            ("By", "操作人"), lambda e: f"{e.actor}" if e.actor == e.party else f"{e.actor} · {desk.party(e.party)}"
-        ),
+        Column(("By", "操作人"), lambda e: f"{e.actor}" if e.actor == e.party else f"{e.actor}, {desk.party(e.party)}"),
         Column(("Hash", "哈希"), lambda e: _hash(e.hash)),
     ]
 
@@ -89,7 +87,7 @@ async def event_page(desk: Desk, id: str) -> None:
                 (("Event", "事件"), found.type),
                 (("Result", "结果"), status_tag(desk, found.status)),
                 (("About", "对象"), subject_link(found.subject)),
-                (("By", "操作人"), f"{found.actor} · {desk.party(found.party)}"),
+                (("By", "操作人"), f"{found.actor}, {desk.party(found.party)}"),
                 (("Door", "入口"), found.door),
                 (("Hash", "哈希"), found.hash),
             ],

@@ -94,7 +94,7 @@ def _navigation(desk: Desk, pages: Sequence[Page], here: Page) -> str:
         (
             f'<nav class="nav" aria-label="{escape(desk.t(("Main", "主导航")))}">'
             f'<div class="brand">{MARK}<span>Entrepot<small>'
-            f"{escape(desk.t(('Goods · money · one ledger', '货物 · 资金 · 同一本账')))}</small></span></div>"
+            f"{escape(desk.t(('One ledger for a region', '一个区域，一本账')))}</small></span></div>"
         )
     ]
     for group, members in groupby(shown, key=lambda page: page.group):

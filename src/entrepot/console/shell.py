@@ -199,16 +199,17 @@ class _SignInForm:
                 ui.button("English" if other == "en" else "中文", on_click=lambda: _choose_language(other)).props(
                     "flat dense no-caps color=primary"
                 )
-            self.user = ui.input(self.t(("User name", "用户名"))).props(
-                'outlined dense autofocus autocomplete="username" name="username"'
-            )
-            self.password = ui.input(self.t(("Password", "密码")), password=True).props(
-                'outlined dense autocomplete="current-password" name="password"'
-            )
-            self.password.on("keydown.enter", self.send)
-            self.user.on("keydown.enter", self.send)
-            self.problem = ui.element("div").props('role="alert"')
-            self.button = ui.button(self.t(("Sign in", "登录")), on_click=self.send).props("unelevated color=primary")
+            with ui.element("form").classes("stack").on("submit.prevent", self.send):
+                self.user = ui.input(self.t(("User name", "用户名"))).props(
+                    'outlined dense autofocus autocomplete="username" name="username"'
+                )
+                self.password = ui.input(self.t(("Password", "密码")), password=True).props(
+                    'outlined dense autocomplete="current-password" name="password"'
+                )
+                self.problem = ui.element("div").props('role="alert"')
+                self.button = ui.button(self.t(("Sign in", "登录"))).props(
+                    "unelevated no-caps color=primary type=submit"
+                )
             if self.shell.accounts:
                 self._hints()
 

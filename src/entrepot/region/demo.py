@@ -10,10 +10,10 @@ import time
 from collections.abc import AsyncIterator
 from datetime import date, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from entrepot.app import Entrepot
 from entrepot.kernel.banking import HttpBank, use
 from entrepot.kernel.database.records import Record, Records, record
 from entrepot.kernel.database.schema import from_us
@@ -25,12 +25,15 @@ from entrepot.kernel.things.message import public_key
 from entrepot.region.plan import DEMO_PASSWORD, DEVICE, TANK
 from entrepot.region.seed import Cast, cast_of, seed_facility, seed_parties, seed_tank
 from entrepot.systems.warehousing.operations import GoodsIn, IssueReceipt
+from entrepot.systems.warehousing.queries import GetTank
+
+if TYPE_CHECKING:
+    from entrepot.app import Entrepot
 
 log = logging.getLogger(__name__)
 FIRST_DAY, LAST_DAY = date(2008, 6, 2), date(2009, 3, 31)
 START_DAY = date(2008, 7, 3)  # the highest price of the year: 143.95 dollars a barrel
 GAUGE_WAIT_S = 30
-STARTED_KG = 12_000_000
 
 
 @record("region_demo")
@@ -85,7 +88,7 @@ def advance_price(ctx: Context, request: AdvancePrice) -> PriceAdvanced:
 
 
 @contextlib.asynccontextmanager
-async def demo(application: Entrepot) -> AsyncIterator[None]:
+async def demo(application: "Entrepot") -> AsyncIterator[None]:
     """Open while the server runs: children are started first and ended last."""
     folder = application.settings.data_dir / "demo"
     folder.mkdir(parents=True, exist_ok=True)
@@ -111,7 +114,7 @@ def _report(done: "asyncio.Future[None]") -> None:
         log.error("the demo region could not be prepared", exc_info=error)
 
 
-def _prepare(application: Entrepot, folder: Path, processes: list["subprocess.Popen[str]"]) -> None:
+def _prepare(application: "Entrepot", folder: Path, processes: list["subprocess.Popen[str]"]) -> None:
     cast = cast_of(application.executor, application.settings.tenant)
     use(HttpBank(application.settings.bank_url or _start_bank(folder, processes)))
     seed_parties(cast, DEMO_PASSWORD)
@@ -141,7 +144,7 @@ def seed_demo_prices(cast: Cast, now_us: int) -> None:
         outcome.result()
 
 
-def _first_goods(application: Entrepot, cast: Cast) -> None:
+def _first_goods(application: "Entrepot", cast: Cast) -> None:
     deadline = time.monotonic() + GAUGE_WAIT_S
     while application.telemetry.store.latest(application.settings.tenant, DEVICE) is None:
         if time.monotonic() > deadline:
@@ -149,7 +152,11 @@ def _first_goods(application: Entrepot, cast: Cast) -> None:
             return
         time.sleep(0.2)
     try:
-        cast.run("per_wang", GoodsIn(tank_id=TANK, owner="org_huanghe", quantity_kg=STARTED_KG), "region:demo-goods")
+        tank = cast.run("per_wang", GetTank(tank_id=TANK))
+        if tank.book_kg == 0 and tank.sensed_kg:
+            whole = tank.sensed_kg // 100_000 * 100_000
+            goods = GoodsIn(tank_id=TANK, owner="org_huanghe", quantity_kg=whole)
+            cast.run("per_wang", goods, "region:demo-goods")
         for number, kilograms in enumerate((8_000_000, 2_000_000)):
             receipt = IssueReceipt(tank_id=TANK, owner="org_huanghe", quantity_kg=kilograms)
             cast.run("per_wang", receipt, f"region:demo-receipt:{number}")
@@ -169,7 +176,9 @@ def _start_bank(folder: Path, processes: list["subprocess.Popen[str]"]) -> str:
     return f"http://127.0.0.1:{int(line.split()[-1])}"
 
 
-def _start_gauge(application: Entrepot, folder: Path, key_file: Path, processes: list["subprocess.Popen[str]"]) -> None:
+def _start_gauge(
+    application: "Entrepot", folder: Path, key_file: Path, processes: list["subprocess.Popen[str]"]
+) -> None:
     command = [sys.executable, "-m", "entrepot.region.gauge", "--tenant", application.settings.tenant]
     command += ["--device", DEVICE, "--key", str(key_file), "--store", str(folder / "gauge.db"), "--period", "2"]
     command += ["--mqtt", "-", "--until-eof"]  # the address holds a password: not for the list of processes

@@ -19,8 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from entrepot.app import build_registry, installed_systems
-from entrepot.kernel.database import Scope, open_database
+from entrepot.kernel.database import Database, Scope, open_database
 from entrepot.kernel.documents import Documents, Store
 from entrepot.kernel.operations import Executor, ManualClock, Refusal, Request, Runtime
 from entrepot.kernel.reference import REGION
@@ -34,6 +33,7 @@ from entrepot.kernel.timers.runner import TimerRunner
 from entrepot.kernel.vault import Vault
 from entrepot.region.plan import DEMO_PASSWORD, DEVICE, TANK
 from entrepot.region.seed import Cast, cast_of, manifest, seed_facility, seed_parties, seed_prices, seed_tank
+from entrepot.systems import build_registry, installed_systems
 from entrepot.systems.tradefinance.contract import FacilityView
 from entrepot.systems.tradefinance.monitoring import Revalue
 from entrepot.systems.tradefinance.operations import (
@@ -89,13 +89,17 @@ class Course:
 class World:
     """The assembled region in a temporary folder."""
 
-    def __init__(self, folder: Path, start: datetime, seed: int) -> None:
+    def __init__(self, folder: Path, start: datetime, seed: int, database: Database | None = None) -> None:
         self.clock = ManualClock(start)
         registry = build_registry([*installed_systems(), manifest])
-        self.database = open_database(f"sqlite:///{folder / 'replay.db'}", durable=False)
+        self.database = database or open_database(f"sqlite:///{folder / 'replay.db'}", durable=False)
         self.database.create_all()
         self.started: list[dict[str, Any]] = []
-        keyring, signer, store = Keyring(b"\1" * 32), LocalKey("ed25519", b"\2" * 32), Store(folder / "documents")
+        keyring, signer, store = (
+            Keyring(b"\1" * 32, entropy=Random(seed).randbytes),
+            LocalKey("ed25519", b"\2" * 32),
+            Store(folder / "documents"),
+        )
         telemetry_db = f"sqlite:///{folder / 'telemetry.db'}"
         self.telemetry = Telemetry(self.database, self.clock, TENANT, telemetry_db, broker_secret=b"-", durable=False)
         runtime = Runtime(
@@ -130,11 +134,11 @@ class World:
         """The gauge's public key."""
         return public_key(self._key)
 
-    def read_gauge(self) -> None:
-        """A reading of the full tank, through the ingest that MQTT uses."""
+    def read_gauge(self, level_mm: float = 11_900.0, water_mm: float = 15.0) -> None:
+        """A reading of the tank, almost full by default, through the ingest that MQTT uses."""
         self._seq += 1
         now_us, topic = self.clock.now_us(), telemetry_topic(TENANT, DEVICE)
-        values = {"level_mm": 11_900.0, "temperature_c": 20.0, "density_kg_m3": 851.0, "water_mm": 15.0}
+        values = {"level_mm": level_mm, "temperature_c": 20.0, "density_kg_m3": 851.0, "water_mm": water_mm}
         payload = encode(topic, self._seq, now_us, values, ED25519, self._key)
         taken = self.telemetry.ingest_now([(topic, payload, now_us)])
         assert taken.accepted == 1, f"the replayed reading was refused: {taken.refused}"

@@ -76,6 +76,7 @@ manifest = System(
     summary="Lanzhou, seeded by commands",
     operations=("entrepot.region.seed", "entrepot.region.demo"),
     tables=("entrepot.region.demo",),
+    pages="entrepot.region.pages",
     calls=("reference.set_prices",),
     roles={"demo_guest": ("region:demo",)},
 )

@@ -19,7 +19,6 @@ from entrepot.console.widgets import (
     line_chart,
     link,
     money,
-    note,
     panel,
     percent,
     raw,
@@ -236,7 +235,7 @@ def _headline(desk: Desk, whole: Whole) -> None:
                 (f"{money(facility.interest)} of it interest", f"其中利息 {money(facility.interest)}"),
             ),
             (("Collateral", "质物估值"), money(facility.value), tonnes(facility.collateral_kg)),
-            (("Price a tonne", "每吨价格"), money(facility.price), day),
+            (("Price a tonne", "每吨价格"), money(price.value if price else facility.price), day),
             (
                 ("Room to draw", "可用额度"),
                 money(room),
@@ -245,8 +244,10 @@ def _headline(desk: Desk, whole: Whole) -> None:
         ],
     )
     if price is not None and price.proxy:
-        note(
-            desk, f"{desk.t((price.title, price.title_zh))}: {price.proxy} {desk.t(('Source', '来源'))}: {price.source}"
+        label = tag(desk.t(("proxy price", "替代价格")), "warn")
+        raw(
+            f'<div class="muted">{label} {escape(desk.t((price.title, price.title_zh)))}: {escape(price.proxy)}. '
+            f"{desk.t(('Source', '来源'))}: {escape(price.source)}.</div>"
         )
 
 

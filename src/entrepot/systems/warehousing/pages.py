@@ -105,7 +105,9 @@ def _drawing(desk: Desk, one: TankView) -> None:
 
 
 def _tone(one: TankView) -> str:
-    return "warn" if one.agrees is None else "ok" if one.agrees else "bad"
+    if one.agrees or one.sensed_kg is None:
+        return "ok" if one.agrees else "warn"
+    return "bad" if one.sensed_kg < one.book_kg else "warn"
 
 
 def _agreement(desk: Desk, one: TankView) -> Html:
@@ -115,7 +117,9 @@ def _agreement(desk: Desk, one: TankView) -> Html:
         return tag(desk.t(("nothing booked", "无账面货物")))
     if one.agrees:
         return tag(desk.t(("book and sensor agree", "账实相符")), "ok")
-    return tag(desk.t(("book and sensor differ", "账实不符")), "bad")
+    if one.sensed_kg < one.book_kg:
+        return tag(desk.t(("less there than booked", "账实不符：短少")), "bad")
+    return tag(desk.t(("more there than booked", "账实不符：未入账")), "warn")
 
 
 def _figures(desk: Desk, one: TankView) -> list[tuple[tuple[str, str], object]]:
