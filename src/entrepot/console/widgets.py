@@ -60,6 +60,11 @@ def when(moment: datetime | int | None) -> str:
     return instant.astimezone(LOCAL_ZONE).strftime("%Y-%m-%d %H:%M:%S")
 
 
+def plotted(moment: datetime) -> str:
+    """A time for a chart, which writes it as it stands: the region's clock, not the browser's."""
+    return moment.astimezone(LOCAL_ZONE).replace(tzinfo=None).isoformat()
+
+
 def money(minor: int, scale: int = 2, currency: str = "¥") -> str:
     """An amount in minor units with thousands separators.
 
@@ -153,14 +158,23 @@ def line_chart(
 ) -> ui.echart:
     """Time series as lines; `lines` are horizontal marks such as warning, top-up and disposal."""
     marks = [
-        {"yAxis": v, "lineStyle": {"color": c, "type": "dashed"}, "label": {"formatter": desk.t(n), "color": c}}
-        for n, v, c in lines
+        {
+            "yAxis": v,
+            "lineStyle": {"color": c, "type": "dashed"},
+            "label": {
+                "formatter": f"{desk.t(n)} {v:g}{unit}",
+                "color": c,
+                "position": "insideEndTop" if place else "insideEndBottom",
+            },
+        }
+        for place, (n, v, c) in enumerate(lines)
     ]
     colours = [TEAL, "#1d4ed8", AMBER, GREEN, RED]
     options = {
         "animation": False,
+        "textStyle": {"fontFamily": "Noto Sans, Noto Sans CJK SC, PingFang SC, Microsoft YaHei, sans-serif"},
         "color": colours,
-        "grid": {"left": 56, "right": 92, "top": 26, "bottom": 28},
+        "grid": {"left": 56, "right": 20, "top": 26, "bottom": 28},
         "tooltip": {"trigger": "axis"},
         "legend": {"top": 0, "right": 8, "itemHeight": 8, "show": len(series) > 1},
         "xAxis": {"type": "time", "axisLabel": {"hideOverlap": True}},

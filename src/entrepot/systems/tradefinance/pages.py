@@ -21,6 +21,7 @@ from entrepot.console.widgets import (
     money,
     panel,
     percent,
+    plotted,
     raw,
     short,
     stats,
@@ -178,7 +179,7 @@ async def facility_page(desk: Desk, id: str) -> None:
             (await desk.ask(ListLoans(facility_id=id))).loans,
             (await desk.ask(ListInstructions(facility_id=id))).instructions,
             cases.cases if cases else [],
-            [(v.at.isoformat(), v.ltv_bp / 100) for v in valuations],
+            [(plotted(v.at), v.ltv_bp / 100) for v in valuations],
             desk.now_us // 60_000_000,
         )
 

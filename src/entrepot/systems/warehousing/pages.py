@@ -18,6 +18,7 @@ from entrepot.console.widgets import (
     link,
     note,
     panel,
+    plotted,
     raw,
     short,
     table,
@@ -234,7 +235,7 @@ async def _readings(desk: Desk, one: TankView) -> None:
 
 
 def _point(at: datetime, value: float) -> list[object]:
-    return [at.isoformat(), round(value, 4)]
+    return [plotted(at), round(value, 4)]
 
 
 # --- receipts ----------------------------------------------------------------------------------------------------
