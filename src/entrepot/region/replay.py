@@ -166,8 +166,8 @@ class World:
         request = SetPrices(
             series=BRENT_CNY.id, prices=[PriceOfDay(day=day, value=value)], confirm_jump=True, note="replay"
         )
-        self.cast.run("per_he", request, f"price:{day}")
-        self._system("tradefinance", Revalue(series=BRENT_CNY.id), f"revalue:{day}")
+        self.cast.run("per_he", request, f"price:{day}:{value}")
+        self._system("tradefinance", Revalue(series=BRENT_CNY.id), f"revalue:{day}:{value}")
         self.settle()
 
     def _system(self, name: str, request: Request[Any], key: str) -> None:
