@@ -7,7 +7,21 @@ from nicegui import ui
 from entrepot.console.desk import Desk
 from entrepot.console.forms import Ask, ask_and_do
 from entrepot.console.pages import page
-from entrepot.console.widgets import Column, Html, deadline, escape, facts, link, panel, raw, short, table, tag, when
+from entrepot.console.widgets import (
+    Column,
+    Html,
+    deadline,
+    escape,
+    facts,
+    link,
+    panel,
+    raw,
+    readable,
+    short,
+    table,
+    tag,
+    when,
+)
 from entrepot.kernel.casework.operations import ActOnCase, CaseDetail, CaseView, GetCase, ListCases, NoteOnCase
 from entrepot.kernel.casework.operations import StepView as Step
 
@@ -91,7 +105,7 @@ def _case(desk: Desk, detail: CaseDetail) -> None:
     with panel(desk, ("History", "办理记录"), padded=True):
         lines = "".join(
             f"<li><time>{when(entry.at)}</time><b>{escape(entry.action)}</b>{tag(entry.state)}"
-            f'<span class="grow">{escape(entry.note)}</span><span class="id muted">{escape(entry.actor)}</span></li>'
+            f'<span class="grow">{escape(readable(entry.note))}</span><span class="id muted">{escape(entry.actor)}</span></li>'
             for entry in detail.history
         )
         raw(f'<ol class="steps">{lines}</ol>')

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from entrepot.console.desk import Desk, Title
-from entrepot.console.widgets import escape, note, raw
+from entrepot.console.widgets import escape, note, raw, readable
 from entrepot.kernel.doors.rest import validation_refusal
 from entrepot.kernel.operations import Answer, Operation, Refusal, Request
 
@@ -90,7 +90,7 @@ def ask_and_do(
                 _tell(desk, problem, validation_refusal(error).detail)
                 return
             except Refusal as refusal:
-                _tell(desk, problem, f"{desk.t(refusal.title)}: {refusal.detail}")
+                _tell(desk, problem, readable(f"{desk.t(refusal.title)}: {refusal.detail}"))
                 return
             dialog.close()
             desk.say(done)
@@ -143,7 +143,7 @@ def operation_form(desk: Desk, operation: Operation) -> None:
             _tell(desk, result, validation_refusal(error).detail)
             return
         except Refusal as refusal:
-            _tell(desk, result, f"{desk.t(refusal.title)}: {refusal.detail}")
+            _tell(desk, result, readable(f"{desk.t(refusal.title)}: {refusal.detail}"))
             return
         text = orjson.dumps(answer.model_dump(mode="json"), option=orjson.OPT_INDENT_2).decode()
         with result:

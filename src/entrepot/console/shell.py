@@ -19,7 +19,7 @@ from starlette.responses import RedirectResponse, Response
 from entrepot.console.desk import SIGN_IN, Desk, Feed, Title
 from entrepot.console.frame import MARK, head, open_frame
 from entrepot.console.pages import Page, Tile, declared, tiles
-from entrepot.console.widgets import note, raw
+from entrepot.console.widgets import escape, note, raw
 from entrepot.kernel.operations import Actor, Refusal, Unauthorised
 from entrepot.kernel.parties.operations import ListOrganisations, SignedIn, SignIn, SignOut
 
@@ -218,9 +218,8 @@ class _SignInForm:
             raw(f'<div class="muted">{self.t(("Demo: sign in as", "示范区账号（均为虚构）"))}</div>')
             with ui.element("div").classes("hintlist"):
                 for account in self.shell.accounts:
-                    ui.button(
-                        f"{account.user_name} · {self.t(account.role)}", on_click=partial(self._fill, account)
-                    ).props("flat dense no-caps color=primary align=left")
+                    with ui.button(on_click=partial(self._fill, account)).props("flat dense no-caps align=left"):
+                        raw(f"<b>{escape(account.user_name)}</b><small>{escape(self.t(account.role))}</small>")
 
     async def _fill(self, account: DemoAccount) -> None:
         self.user.value, self.password.value = account.user_name, account.password

@@ -1,6 +1,7 @@
 """Shared widgets: panels, dense tables, figures, tags, charts and the tank."""
 
 import html
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -74,6 +75,16 @@ def money(minor: int, scale: int = 2, currency: str = "¥") -> str:
     whole, part = divmod(abs(minor), 10**scale)
     fraction = f".{part:0{scale}d}" if scale else ""
     return f"{'-' if minor < 0 else ''}{currency}{whole:,}{fraction}"
+
+
+def readable(text: str) -> str:
+    """A sentence for programs made easier to read: fen as yuan, long kilograms as tonnes.
+
+    >>> readable("room for 123456 fen, 8000000 kg")
+    'room for ¥1,234.56, 8,000.000 t'
+    """
+    text = re.sub(r"(-?\d+) (?:fen\b|分)", lambda found: money(int(found[1])), text)
+    return re.sub(r"\b(\d{4,}) kg\b", lambda found: tonnes(int(found[1])), text)
 
 
 def tonnes(kilograms: int) -> str:

@@ -159,7 +159,7 @@ def _open_sqlite(url: str, *, durable: bool, pool_size: int) -> Engine:
             "busy_timeout=30000",
             "cache_size=-65536",
             "temp_store=MEMORY",
-            "wal_autocheckpoint=4000",
+            "wal_autocheckpoint=16000",
         ):
             driver.execute(f"PRAGMA {pragma}")
 
