@@ -105,7 +105,8 @@ def _case(desk: Desk, detail: CaseDetail) -> None:
     with panel(desk, ("History", "办理记录"), padded=True):
         lines = "".join(
             f"<li><time>{when(entry.at)}</time><b>{escape(entry.action)}</b>{tag(entry.state)}"
-            f'<span class="grow">{escape(readable(entry.note))}</span><span class="id muted">{escape(entry.actor)}</span></li>'
+            f'<span class="grow">{escape(readable(entry.note))}</span>'
+            f'<span class="id muted">{escape(entry.actor)}</span></li>'
             for entry in detail.history
         )
         raw(f'<ol class="steps">{lines}</ol>')
