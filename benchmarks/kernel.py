@@ -13,6 +13,8 @@ from benchmarks.support import Report
 PARTS = {
     "operation": "benchmarks.operation.measure",
     "permission": "benchmarks.permission",
+    "pledge": "benchmarks.pledge",
+    "replay": "benchmarks.replay",
     "server": "benchmarks.server",
 }
 

@@ -154,7 +154,7 @@ def _first_goods(application: "Entrepot", cast: Cast) -> None:
     try:
         tank = cast.run("per_wang", GetTank(tank_id=TANK))
         if tank.book_kg == 0 and tank.sensed_kg:
-            whole = tank.sensed_kg // 100_000 * 100_000
+            whole = tank.sensed_kg // 10_000 * 10_000
             goods = GoodsIn(tank_id=TANK, owner="org_huanghe", quantity_kg=whole)
             cast.run("per_wang", goods, "region:demo-goods")
         for number, kilograms in enumerate((8_000_000, 2_000_000)):

@@ -102,6 +102,14 @@ def release(ledger: "Ledger", identifier: str, amount: int | None, to: int | Non
     return _encumbrance(row)
 
 
+def get(ledger: "Ledger", identifier: str) -> Encumbrance:
+    """One claim, standing or ended. Raises NotFound."""
+    stored = ledger.scope.uow.row(ledger_encumbrances, (ledger.tenant, identifier))
+    if stored is None:
+        raise NotFound("ledger/no-encumbrance", f"There is no encumbrance {identifier}.", encumbrance=identifier)
+    return _encumbrance(dict(zip(COLUMNS, stored, strict=True)))
+
+
 def find(
     ledger: "Ledger", account: int | None, owner: str, asset: str, creditor: str, closed: bool
 ) -> list[Encumbrance]:

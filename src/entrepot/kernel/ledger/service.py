@@ -350,6 +350,10 @@ class Ledger:
         """End a claim, or a part of it. Raises Refusal. See `encumbrances.release`."""
         return encumbrances.release(self, encumbrance, amount, to)
 
+    def encumbrance(self, encumbrance: str) -> Encumbrance:
+        """One claim by its id, standing or ended. Raises NotFound."""
+        return encumbrances.get(self, encumbrance)
+
     def encumbrances(
         self, *, account: int | None = None, owner: str = "", asset: str = "", creditor: str = "", closed: bool = False
     ) -> list[Encumbrance]:

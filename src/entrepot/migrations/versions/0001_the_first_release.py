@@ -646,6 +646,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("facility_id", sa.Text(), nullable=False),
         sa.Column("receipt_id", sa.Text(), nullable=False),
+        sa.Column("encumbrance", sa.Text(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("pledged_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("tenant", "id", name=op.f("pk_tf_pledges")),

@@ -108,11 +108,8 @@ def pay_down(ctx: Context, facility: Facility, interest: int, principal: int, re
 
 def pledged_kg(ctx: Context, facility: Facility) -> int:
     """Kilograms pledged for the facility, from the encumbrances on the ledger."""
-    receipts = {pledge.receipt_id for pledge in pledges(ctx).list(facility_id=facility.id, state="active")}
-    if not receipts:
-        return 0
-    claims = ctx.ledger.encumbrances(creditor=facility.lender, owner=facility.borrower)
-    return sum(claim.amount for claim in claims if claim.reference in receipts)
+    standing = pledges(ctx).list(facility_id=facility.id, state="active")
+    return sum(ctx.ledger.encumbrance(pledge.encumbrance).amount for pledge in standing)
 
 
 def position(ctx: Context, facility: Facility, *, allow_stale: bool = False) -> Position:

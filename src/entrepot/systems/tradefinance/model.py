@@ -49,6 +49,7 @@ class Pledge(Record):
     id: str
     facility_id: str
     receipt_id: str
+    encumbrance: str
     state: str
     pledged_at: int
 

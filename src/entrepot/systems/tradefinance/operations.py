@@ -80,6 +80,7 @@ def pledge_goods(ctx: Context, request: PledgeGoods) -> Pledged:
             id=ctx.new_id("plg"),
             facility_id=facility.id,
             receipt_id=receipt.id,
+            encumbrance=receipt.encumbrance,
             state="active",
             pledged_at=ctx.now_us,
         )

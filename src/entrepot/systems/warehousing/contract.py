@@ -23,6 +23,7 @@ class ReceiptView(Answer):
     owner: str
     custodian: str
     pledgee: str
+    encumbrance: str
     quantity_kg: int
     issued_at: datetime
     fingerprint: str

@@ -518,6 +518,7 @@ def view(ctx: Context, receipt: Receipt) -> ReceiptView:
         owner=receipt.owner,
         custodian=receipt.custodian,
         pledgee=receipt.pledgee,
+        encumbrance=receipt.encumbrance,
         quantity_kg=quantity_kg(ctx, receipt),
         issued_at=from_us(receipt.issued_at),
         fingerprint=receipt.fingerprint,

@@ -45,8 +45,7 @@ def quantity_kg(ctx: Context, receipt: Receipt) -> int:
     if receipt.state == "issued":
         return ctx.ledger.balance(receipt_account(ctx, receipt)).posted
     if receipt.state == "pledged":
-        claims = ctx.ledger.encumbrances(creditor=receipt.pledgee, owner=receipt.owner, asset=receipt.asset)
-        return sum(claim.amount for claim in claims if claim.id == receipt.encumbrance)
+        return ctx.ledger.encumbrance(receipt.encumbrance).amount
     return 0
 
 
