@@ -137,7 +137,7 @@ class Browser:
             """
             const wide = document.documentElement.clientWidth;
             if (document.documentElement.scrollWidth <= wide + 1) return [];
-            return [...document.querySelectorAll('main *, header *')]
+            return [...document.querySelectorAll('.frame *')]
               .filter(e => e.getBoundingClientRect().right > wide + 1 && !e.closest('.scroll'))
               .slice(0, 5).map(e => e.tagName + '.' + e.className);
             """

@@ -21,7 +21,7 @@ def test_the_story(browser: Open) -> None:
     _approve(bank, facility)
     trader.says("¥36,000,000.00")
     trader.until(lambda: "booked" in trader.text(), "the booked loan")
-    trader.says("59.72%")  # 36,000,000.00 over 8,000 t at 7,534.71 a tonne, Brent of 2008-07-03
+    trader.says("59.73%")  # 36,000,000.00 over 8,000 t at 7,534.71 a tonne (Brent of 2008-07-03), rounded up
     trader.shot("06-booked")
     _let_the_price_fall(trader)
     _margin_call(trader, facility)
@@ -181,6 +181,6 @@ def test_an_operation_by_its_form(browser: Open) -> None:
     trader.sign_in("ma.trader", DEMO_PASSWORD)
     trader.open("/operations/reference.day")
     trader.write(trader.mark("day"), "2026-10-01")
-    trader.click("main .q-btn")
+    trader.click(trader.mark("run"))
     trader.says('"working_day": false')
     trader.shot("operation")

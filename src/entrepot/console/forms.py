@@ -150,7 +150,7 @@ def operation_form(desk: Desk, operation: Operation) -> None:
             raw(f'<pre class="json" tabindex="0">{html.escape(text)}</pre>')
 
     title = ("Ask", "查询") if operation.kind == "query" else ("Run", "执行")
-    ui.button(desk.t(title), on_click=send).props("no-caps unelevated color=primary")
+    ui.button(desk.t(title), on_click=send).props("no-caps unelevated color=primary data-mark=run")
     result = ui.element("div").props('aria-live="polite"')
 
 

@@ -68,7 +68,7 @@ async def open_frame(
                 ui.button(icon="logout", on_click=sign_out).props(
                     f'flat dense round color=grey-8 data-mark=sign-out aria-label="{desk.t(("Sign out", "退出登录"))}"'
                 ).tooltip(desk.t(("Sign out", "退出登录")))
-            return ui.element("main").classes("main").props('id="page" tabindex="-1"')
+            return ui.element("div").classes("main").props('id="page" tabindex="-1"')
 
 
 async def _bell(desk: Desk) -> None:

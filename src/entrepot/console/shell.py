@@ -106,7 +106,7 @@ class _Shell:
         """The page for an address that leads nowhere."""
         with Client(ui.page(""), request=request) as client:
             head("zh" if request.cookies.get("entrepot_language") == "zh" else "en")
-            with ui.element("main").classes("signin"), ui.element("div").classes("card"):
+            with ui.element("div").classes("signin"), ui.element("div").classes("card"):
                 raw("<h1 class='big'>404</h1><p>There is nothing at this address.<br>此地址没有内容。</p>")
                 raw('<a class="btn" href="/">Entrepot</a>')
         return client.build_response(request, 404)
@@ -191,7 +191,7 @@ class _SignInForm:
 
     def draw(self) -> None:
         ui.page_title(f"{self.t(('Sign in', '登录'))} · Entrepot")
-        with ui.element("main").classes("signin"), ui.element("div").classes("card"):
+        with ui.element("div").classes("signin"), ui.element("div").classes("card"):
             with ui.element("div").classes("row"):
                 motto = self.t(("Goods, money and the loan on one ledger", "货物、资金与贷款，同一本账"))
                 raw(f'<div class="brand dark">{MARK}<span>Entrepot<small>{motto}</small></span></div>').classes("grow")
