@@ -2,7 +2,7 @@
 
 from nicegui import ui
 
-from entrepot.console.cases import subject_link
+from entrepot.console.cases import linked, subject_link
 from entrepot.console.desk import Desk
 from entrepot.console.eventlog import EVIDENCE
 from entrepot.console.pages import page
@@ -149,7 +149,7 @@ def _line_columns(desk: Desk, statement: StatementView) -> list[Column]:
         Column(("Kind", "类型"), lambda line: tag(desk.t(ACTIONS.get(line.action, (line.action, line.action))))),
         Column(("Amount", "金额"), lambda line: ("+" if line.amount > 0 else "") + shown(line.amount), "num"),
         Column(("Balance", "余额"), lambda line: shown(line.balance), "num"),
-        Column(("Reference", "摘要"), lambda line: subject_link(line.reference)),
+        Column(("Reference", "摘要"), lambda line: linked(line.reference)),
         Column(("Counter account", "对方账户"), lambda line: short(line.counter)),
         Column(("Batch", "批次"), lambda line: short(line.batch)),
     ]

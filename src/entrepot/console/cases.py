@@ -1,10 +1,11 @@
 """The inbox of cases with their deadlines, and the page of one case with its history and steps."""
 
+import re
 from functools import partial
 
 from nicegui import ui
 
-from entrepot.console.desk import Desk
+from entrepot.console.desk import Desk, Title
 from entrepot.console.forms import Ask, ask_and_do
 from entrepot.console.pages import page
 from entrepot.console.widgets import (
@@ -24,7 +25,9 @@ from entrepot.console.widgets import (
 )
 from entrepot.kernel.casework.operations import ActOnCase, CaseDetail, CaseView, GetCase, ListCases, NoteOnCase
 from entrepot.kernel.casework.operations import StepView as Step
+from entrepot.kernel.casework.types import case_types
 
+ID = re.compile(r"[a-z]{3}_[a-z0-9]{8,}")
 WORK = ("Work", "办理")
 NONE_OPEN = (
     ("No open cases", "暂无未结办件"),
@@ -34,6 +37,12 @@ NONE_OPEN = (
     ),
 )
 NONE_CLOSED = (("No closed cases", "暂无已结办件"), ("What was closed stays readable here.", "已结办件可在此查阅。"))
+FIGURES = {
+    "needed": ("Repay or cover", "需补足金额"),
+    "ltv_bp": ("Loan-to-value", "质押率"),
+    "book_kg": ("Book", "账面"),
+    "sensed_kg": ("Sensed", "感知"),
+}
 PATHS = {"rcp_": "/receipts/", "fac_": "/facilities/", "cas_": "/cases/"}
 
 
@@ -43,16 +52,34 @@ def subject_link(subject: str) -> Html:
     return short(subject, path + subject if path else "") if subject else Html("—")
 
 
+def linked(text: str) -> Html:
+    """A sentence in which every id leads to its page."""
+    return Html(" ".join(subject_link(word) if ID.fullmatch(word) else escape(word) for word in text.split()))
+
+
 def case_columns(desk: Desk) -> list[Column]:
     """How cases are listed."""
     return [
-        Column(("Case", "办件"), lambda c: link(desk.t((c.title, c.title_zh)), f"/cases/{c.id}")),
-        Column(("State", "状态"), lambda c: tag(c.state, "" if c.closed else "bad" if c.overdue else "warn")),
+        Column(("Case", "办件"), lambda c: link(desk.t(case_title(c)), f"/cases/{c.id}")),
+        Column(("State", "状态"), lambda c: _state(desk, c)),
         Column(("Lies with", "承办方"), lambda c: desk.party(c.party)),
         Column(("About", "对象"), lambda c: subject_link(c.subject)),
         Column(("Deadline", "时限"), lambda c: Html("—") if c.closed else deadline(desk, c.due_at, desk.now_us)),
         Column(("Opened", "立案时间"), lambda c: when(c.opened_at)[:16]),
     ]
+
+
+def case_title(case: CaseView) -> Title:
+    """The title without the id of what the case is about, which stands beside it."""
+    english = case.title.replace(case.subject, "").strip(" :") if case.subject else case.title
+    chinese = case.title_zh.replace(case.subject, "").strip(" ：") if case.subject else case.title_zh
+    return english or case.title, chinese or case.title_zh
+
+
+def _state(desk: Desk, case: CaseView) -> Html:
+    known = {kind.name: kind for kind in case_types()}.get(case.type)
+    title = known.states.get(case.state, (case.state, case.state)) if known else (case.state, case.state)
+    return tag(desk.t(title), "" if case.closed else "bad" if case.overdue else "warn")
 
 
 @page("/cases", ("Cases", "办件"), icon="assignment_late", scope="casework:read", group=WORK, order=40)
@@ -86,7 +113,7 @@ async def case_page(desk: Desk, id: str) -> None:
 
 def _case(desk: Desk, detail: CaseDetail) -> None:
     case = detail.case
-    with panel(desk, (case.title, case.title_zh), padded=True):
+    with panel(desk, case_title(case), padded=True):
         state = desk.t((detail.state_title, detail.state_title_zh))
         rows: list[tuple[tuple[str, str] | str, object]] = [
             (("State", "状态"), tag(state, "" if case.closed else "warn")),
@@ -98,12 +125,13 @@ def _case(desk: Desk, detail: CaseDetail) -> None:
             rows.append((("Deadline", "时限"), deadline(desk, case.due_at, desk.now_us)))
         if case.assignee:
             rows.append((("Assigned to", "经办人"), short(case.assignee)))
-        rows += [(name.replace("_", " "), _figure(name, value)) for name, value in case.data.items()]
+        rows += [(FIGURES.get(name, name.replace("_", " ")), _figure(name, value)) for name, value in case.data.items()]
         facts(desk, [*rows, (("Number", "编号"), short(case.id))])
         if desk.may("casework:act"):
             _steps(desk, case, detail.steps)
     with panel(desk, ("History", "办理记录"), padded=True):
-        lines = "".join(
+        opened = desk.t(("opened", "立案"))
+        lines = f"<li><time>{when(case.opened_at)}</time><b>{opened}</b></li>" + "".join(
             f"<li><time>{when(entry.at)}</time><b>{escape(entry.action)}</b>{tag(entry.state)}"
             f'<span class="grow">{escape(readable(entry.note))}</span>'
             f'<span class="id muted">{escape(entry.actor)}</span></li>'

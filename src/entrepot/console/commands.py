@@ -48,7 +48,7 @@ def _columns(desk: Desk) -> list[Column]:
     return [
         Column(("Operation", "操作"), lambda o: link(desk.t(o.title), f"/operations/{o.name}")),
         Column(("", ""), lambda o: _kind(desk, o)),
-        Column(("What it does", "说明"), lambda o: o.summary),
+        Column(("What it does", "说明"), lambda o: o.summary, "wrap"),
         Column(("Address", "接口"), lambda o: f"{o.method} /v1/{o.system}{o.path}", "id"),
         Column(("Permission", "权限"), lambda o: o.scope, "id"),
     ]

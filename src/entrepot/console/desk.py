@@ -106,7 +106,13 @@ class Desk:
         return await self.executor.execute(request, await self._current(), door="console")
 
     async def try_ask(self, request: Request[A]) -> A | None:
-        """Run a query; a refusal is None, for parts of a page that not everyone may see."""
+        """Run a query; a refusal is None, for parts of a page that not everyone may see.
+
+        What the actor lacks the permission for is not asked at all: a refusal leaves an event, and an event would wake
+        the page that asked, for ever.
+        """
+        if not self.may(self.executor.runtime.registry.of(request).scope):
+            return None
         try:
             return await self.ask(request)
         except Refusal:

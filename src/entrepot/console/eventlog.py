@@ -36,7 +36,10 @@ def event_columns(desk: Desk) -> list[Column]:
         Column(("Event", "事件"), lambda e: _title(desk, e)),
         Column(("", ""), lambda e: status_tag(desk, e.status)),
         Column(("About", "对象"), lambda e: subject_link(e.subject)),
-        Column(("By", "操作人"), lambda e: f"{e.actor}" if e.actor == e.party else f"{e.actor}, {desk.party(e.party)}"),
+        Column(
+            ("By", "操作人"),
+            lambda e: f"{e.actor}" if e.party in ("", e.actor) else f"{e.actor}, {desk.party(e.party)}",
+        ),
         Column(("Hash", "哈希"), lambda e: _hash(e.hash)),
     ]
 
@@ -97,9 +100,7 @@ async def event_page(desk: Desk, id: str) -> None:
 
 
 async def history_of(desk: Desk, subject: str) -> None:
-    """The events about an object, for its own page; nothing for those without a relation to it."""
-    if await desk.try_ask(EventsAbout(subject=subject, limit=1)) is None:
-        return
+    """The events about an object, for its own page; offered to those with a relation to it only."""
 
     async def fetch() -> list[EventView]:
         return (await desk.ask(EventsAbout(subject=subject, limit=500))).events[::-1]

@@ -109,7 +109,7 @@ def list_cases(ctx: Context, request: ListCases) -> CaseList:
 
 
 class GetCase(Request[CaseDetail]):
-    """One case with its history and the steps it can take."""
+    """One case with its history and the steps that you can take."""
 
     case_id: str = Field(max_length=64)
 
@@ -121,6 +121,8 @@ def get_case(ctx: Context, request: GetCase) -> CaseDetail:
     case = ctx.cases.get(request.case_id)
     kind = ctx.cases.types.get(case.type)
     title = kind.states.get(case.state, (case.state, case.state))
+    mine = ctx.cases.held(request.case_id, ctx.actor.party, ctx.actor.id) | ctx.actor.roles
+    steps = [a for a in kind.steps(case.state) if not (a.relations or a.roles) or mine & {*a.relations, *a.roles}]
     return CaseDetail(
         case=_view(ctx, case),
         state_title=title[0],
@@ -133,7 +135,7 @@ def get_case(ctx: Context, request: GetCase) -> CaseDetail:
         ],
         steps=[
             StepView(action=a.name, title=a.title[0], title_zh=a.title[1], needs=list(a.needs))
-            for a in kind.steps(case.state)
+            for a in steps
         ],
     )
 

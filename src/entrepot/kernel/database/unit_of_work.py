@@ -49,6 +49,7 @@ class UnitOfWork:
         self._mark = 0
         self._earlier_staged = False
         self._savepoint = False
+        self.locked_rows = False
 
     # --- staging -----------------------------------------------------------------------------------------------
 
@@ -120,6 +121,7 @@ class UnitOfWork:
 
     def lock(self, table: Table, key: tuple[Any, ...]) -> tuple[Any, ...] | None:
         """Like `row`, holding the stored row against other processes until the end of the transaction."""
+        self.locked_rows = True
         return self._row(table, key, lock=True)
 
     def _row(self, table: Table, key: tuple[Any, ...], *, lock: bool) -> tuple[Any, ...] | None:
@@ -194,6 +196,7 @@ class UnitOfWork:
 
     def begin_operation(self, *, savepoint: bool = False) -> None:
         """Mark where the next operation starts; `savepoint` writes the earlier rows and opens one at once."""
+        self.locked_rows = False
         self._mark = len(self._undo)
         self._earlier_staged = bool(any(self._inserts.values()) or any(self._upserts.values()))
         if savepoint:

@@ -102,6 +102,7 @@ class Operation:
     subject: str = ""
     prepare: Callable[["UnitOfWork", str, Any], Any] | None = None
     needs_savepoint: bool = False
+    locks_rows: bool = False
     hidden: frozenset[str] = frozenset()
     hidden_answer: frozenset[str] = frozenset()
 

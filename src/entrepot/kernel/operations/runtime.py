@@ -128,6 +128,8 @@ class Runtime:
                 self.check_permission(context, call.operation, call.request)
                 answer = call.operation.handler(context, call.request)
                 uow.end_operation()
+                if uow.locked_rows:
+                    call.operation.locks_rows = True  # learned once: see the executor
                 break
             except NeedsSavepoint:
                 uow.refuse_operation()

@@ -167,9 +167,12 @@ class Things:
     # --- readings --------------------------------------------------------------------------------------------------
 
     def latest(self, device_id: str) -> Reading | None:
-        """The newest reading, None before the first. Raises NotFound."""
-        self._row(device_id)
-        return self._readings_store().latest(self._scope.tenant, device_id)
+        """The newest reading, None before the first; asked once for a group of operations. Raises NotFound."""
+        known: dict[str, Reading | None] = self._uow.local.setdefault(f"latest:{self._scope.tenant}", {})
+        if device_id not in known:
+            self._row(device_id)
+            known[device_id] = self._readings_store().latest(self._scope.tenant, device_id)
+        return known[device_id]
 
     def readings(
         self, device_id: str, since_us: int = 0, until_us: int = 1 << 62, limit: int = 1000, *,

@@ -1,13 +1,12 @@
 """Console pages of trade finance: facilities with their loan-to-value, and each party's work on them."""
 
 from dataclasses import dataclass
-from functools import partial
 
 from nicegui import ui
 
+from entrepot.console.cases import case_title
 from entrepot.console.desk import Desk
 from entrepot.console.eventlog import history_of
-from entrepot.console.forms import Ask, action, ask_and_do
 from entrepot.console.pages import page, tile
 from entrepot.console.theme import AMBER, RED
 from entrepot.console.widgets import (
@@ -32,17 +31,9 @@ from entrepot.console.widgets import (
 )
 from entrepot.kernel.casework.operations import CaseView, ListCases
 from entrepot.kernel.reference.operations import GetPrice, PriceView
-from entrepot.systems.tradefinance.agreements import RecordCertificate, RegisterInterest, SignAgreement
 from entrepot.systems.tradefinance.contract import FacilityView, LoanView
-from entrepot.systems.tradefinance.operations import (
-    ApproveLoan,
-    ListPledges,
-    PledgeGoods,
-    PledgeView,
-    ReleasePledge,
-    Repay,
-    RequestLoan,
-)
+from entrepot.systems.tradefinance.operations import ListPledges, PledgeView
+from entrepot.systems.tradefinance.page_actions import actions, approvals, releases
 from entrepot.systems.tradefinance.queries import (
     GetFacility,
     InstructionView,
@@ -192,7 +183,7 @@ def _draw(desk: Desk, whole: Whole) -> None:
     for case in whole.cases:
         _case_note(desk, case)
     _headline(desk, whole)
-    _actions(desk, facility)
+    actions(desk, facility)
     with ui.element("div").classes("two"):
         with panel(desk, ("Loan-to-value against its lines", "质押率与三线"), padded=True):
             if whole.path:
@@ -203,10 +194,10 @@ def _draw(desk: Desk, whole: Whole) -> None:
             facts(desk, _agreement(desk, facility))
     with panel(desk, ("Pledges", "质押")):
         table(desk, _pledge_columns(desk), whole.pledges, NO_PLEDGES)
-        _releases(desk, whole)
+        releases(desk, facility, whole.pledges)
     with panel(desk, ("Loans", "贷款")):
         table(desk, _loan_columns(desk), whole.loans, NO_LOANS)
-        _approvals(desk, whole)
+        approvals(desk, facility, whole.loans)
     with panel(desk, ("Bank instructions", "银行指令")):
         table(desk, _instruction_columns(desk), whole.instructions, NO_INSTRUCTIONS)
 
@@ -214,7 +205,7 @@ def _draw(desk: Desk, whole: Whole) -> None:
 def _case_note(desk: Desk, case: CaseView) -> None:
     needed = case.data.get("needed")
     ask = (f"Repay {money(needed)} or pledge more. ", f"请还款 {money(needed)} 或追加质物。") if needed else ("", "")
-    title = link(desk.t((case.title.partition(":")[0], case.title_zh.partition("：")[0])), f"/cases/{case.id}")
+    title = link(desk.t(case_title(case)), f"/cases/{case.id}")
     due = desk.t(("Deadline", "截止时间"))
     raw(
         f'<div class="note bad" data-case="{case.type}"><b>{title}</b> · {escape(desk.t(ask))}'
@@ -316,161 +307,3 @@ def _instruction_columns(desk: Desk) -> list[Column]:
         Column(("From", "付款方"), lambda item: desk.party(item.debtor)),
         Column(("To", "收款方"), lambda item: desk.party(item.creditor)),
     ]
-
-
-# --- work --------------------------------------------------------------------------------------------------------
-
-
-def _actions(desk: Desk, facility: FacilityView) -> None:
-    party = desk.actor.party
-    with ui.element("div").classes("actions"):
-        if facility.state == "drafted" and party not in facility.signed_by:
-            action(desk, "tradefinance.sign_agreement", lambda: _sign(desk, facility), primary=True)
-        if party == facility.borrower and facility.state == "active":
-            action(desk, "tradefinance.pledge", lambda: _pledge(desk, facility), primary=True)
-            action(desk, "tradefinance.request_loan", lambda: _request(desk, facility))
-            if facility.principal + facility.interest:
-                action(desk, "tradefinance.repay", lambda: _repay(desk, facility))
-        if party == facility.lender:
-            if not facility.certificate:
-                action(desk, "tradefinance.record_certificate", lambda: _certify(desk, facility))
-            if not facility.registration:
-                action(desk, "tradefinance.register_interest", lambda: _register(desk, facility))
-
-
-def _sign(desk: Desk, facility: FacilityView) -> None:
-    ask_and_do(
-        desk,
-        ("Sign custody agreement", "签署监管协议"),
-        [],
-        lambda _: SignAgreement(facility_id=facility.id),
-        explain=("You sign for your party; the third signature makes it active.", "代表本机构签署，三方签署后生效。"),
-        done=("Signed.", "已签署。"),
-    )
-
-
-async def _pledge(desk: Desk, facility: FacilityView) -> None:
-    mine = await _own_receipts(desk)
-    if not mine:
-        with desk.client.content:
-            text = ("You have no receipt in state issued.", "没有可质押的仓单。")
-            ui.notify(desk.t(text), type="warning", position="bottom-right")
-        return
-    lender = desk.party(facility.lender)
-    ask_and_do(
-        desk,
-        ("Pledge goods", "办理质押"),
-        [Ask("receipt_id", ("Receipt", "仓单"), "choice", choices=mine)],
-        lambda v: PledgeGoods(facility_id=facility.id, **v),
-        explain=(
-            f"The goods of the receipt are pledged to {lender}; they cannot be moved or pledged again.",
-            f"仓单项下货物质押给{lender}，期间不得出库或再次质押。",
-        ),
-        confirm=("Pledge", "确认质押"),
-        done=("Pledged.", "已质押。"),
-    )
-
-
-async def _own_receipts(desk: Desk) -> dict[str, str]:
-    """The actor's receipts that can be pledged, through the register of operations: another system's list."""
-    operation = desk.operation("warehousing.receipts")
-    listed = await desk.try_ask(operation.request())
-    found = listed.model_dump()["receipts"] if listed is not None else []
-    return {
-        r["id"]: f"{r['number']} · {tonnes(r['quantity_kg'])} · {r['tank_id']}"
-        for r in found
-        if r["state"] == "issued" and r["owner"] == desk.actor.party
-    }
-
-
-def _request(desk: Desk, facility: FacilityView) -> None:
-    room = money(max(facility.limit - facility.principal - facility.interest, 0))
-    ask_and_do(
-        desk,
-        ("Request loan", "申请放款"),
-        [Ask("amount", ("Amount", "金额"), "yuan", hint=(f"at most {room}", f"最多 {room}"))],
-        lambda v: RequestLoan(facility_id=facility.id, **v),
-        explain=("Somebody else at the lender approves it.", "由贷款人的另一位人员审批。"),
-        confirm=("Request", "提交申请"),
-        done=("Requested.", "已提交申请。"),
-    )
-
-
-def _repay(desk: Desk, facility: FacilityView) -> None:
-    owed = money(facility.principal + facility.interest)
-    ask_and_do(
-        desk,
-        ("Repay", "还款"),
-        [Ask("amount", ("Amount", "金额"), "yuan", hint=(f"owed: {owed}", f"欠款 {owed}"))],
-        lambda v: Repay(facility_id=facility.id, **v),
-        explain=("Interest is paid first, then principal.", "先还利息，后还本金。"),
-        done=("The bank is instructed.", "已向银行发出指令。"),
-    )
-
-
-def _certify(desk: Desk, facility: FacilityView) -> None:
-    ask_and_do(
-        desk,
-        ("Record query certificate", "登记查询证明"),
-        [
-            Ask("certificate", ("Number of the certificate", "查询证明编号")),
-            Ask("clear", ("Earlier registration", "在先登记"), "choice",
-                choices={"yes": desk.t(("none: clear", "无")), "no": desk.t(("there is one", "有"))}),
-        ],
-        lambda v: RecordCertificate(facility_id=facility.id, certificate=v["certificate"], clear=v["clear"] == "yes"),
-    )  # fmt: skip
-
-
-def _register(desk: Desk, facility: FacilityView) -> None:
-    ask_and_do(
-        desk,
-        ("Record registration", "登记担保权益"),
-        [Ask("registration", ("Registration number", "登记编号"))],
-        lambda v: RegisterInterest(facility_id=facility.id, **v),
-    )
-
-
-def _approvals(desk: Desk, whole: Whole) -> None:
-    if desk.actor.party != whole.facility.lender:
-        return
-    with ui.element("div").classes("actions foot"):
-        for loan in whole.loans:
-            if loan.state == "requested":
-                title = (f"Approve {money(loan.amount)}", f"批准 {money(loan.amount)}")
-                action(desk, "tradefinance.approve_loan", partial(_approve, desk, loan), primary=True, title=title)
-
-
-def _approve(desk: Desk, loan: LoanView) -> None:
-    ask_and_do(
-        desk,
-        ("Approve loan", "批准放款"),
-        [],
-        lambda _: ApproveLoan(loan_id=loan.id),
-        explain=(
-            f"The bank is instructed to pay {money(loan.amount)}; its answer books the loan.",
-            f"将指令银行支付 {money(loan.amount)}，银行回执后入账。",
-        ),
-        confirm=("Approve", "批准"),
-        done=("Approved; the bank is instructed.", "已批准，已向银行发出指令。"),
-    )
-
-
-def _releases(desk: Desk, whole: Whole) -> None:
-    if desk.actor.party != whole.facility.lender:
-        return
-    with ui.element("div").classes("actions foot"):
-        for pledge in whole.pledges:
-            if pledge.state == "active":
-                title = (f"Release {pledge.receipt_number}", f"解除质押 {pledge.receipt_number}")
-                action(desk, "tradefinance.release", partial(_release, desk, pledge), title=title)
-
-
-def _release(desk: Desk, pledge: PledgeView) -> None:
-    ask_and_do(
-        desk,
-        ("Release pledge", "解除质押"),
-        [],
-        lambda _: ReleasePledge(pledge_id=pledge.id),
-        explain=(f"{tonnes(pledge.quantity_kg)} become free.", f"{tonnes(pledge.quantity_kg)} 将解除质押。"),
-        done=("Released.", "已解除。"),
-    )
