@@ -45,7 +45,7 @@ setup: .venv/.dev-stamp
 # ---- run
 
 run: .venv/.stamp
-	$(BIN)/entrepot serve --port $(PORT) --data $(DATA)
+	$(BIN)/entrepot serve --demo --port $(PORT) --data $(DATA)
 
 replay: .venv/.stamp
 	$(BIN)/entrepot replay --from 2008-07-01 --to 2009-03-31
