@@ -3,12 +3,13 @@
 import asyncio
 import importlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from entrepot import migrations
 from entrepot.kernel.database import Database, Scope, open_database
 from entrepot.kernel.documents import Documents, Store
+from entrepot.kernel.doors.tracing import file_tracer
 from entrepot.kernel.events import Sealer, Subscriber, Subscription
 from entrepot.kernel.operations import Actor, Clock, Executor, Registry, Runtime, System, SystemClock
 from entrepot.kernel.parties.resolve import Foreign, Resolver
@@ -76,6 +77,9 @@ class Entrepot:
             broker_secret=settings.secret("broker"),
         )
         self.runtime.make_things = self.telemetry.things
+        self._end_traces: Callable[[], None] = lambda: None
+        if settings.traces:
+            self.runtime.tracer, self._end_traces = file_tracer(settings.data_dir / "traces.jsonl")
         self.workflows = WorkflowRunner(self.database, self.executor, self.registry, self.clock)
         self.runtime.make_workflows = self._make_workflows
         self.resolver = Resolver(self.database, self.registry, self.clock, foreign)
@@ -121,6 +125,7 @@ class Entrepot:
 
     def close(self) -> None:
         """Close the database."""
+        self._end_traces()
         self.database.close()
 
     # --- acting as a system ------------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ class Settings(BaseModel):
     oidc_client_id: str = Field("", description="This server's client id at the issuer")
     oidc_client_secret: str = Field("", description="Its secret, if it is a confidential client")
     rate_limits: bool = Field(True, description="Whether the doors limit the rate of each actor")
+    traces: bool = Field(False, description="Whether spans of operations are written to traces.jsonl in data_dir")
     demo: bool = Field(False, description="Seed and run the demo region")
 
     @property

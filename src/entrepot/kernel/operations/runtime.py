@@ -2,11 +2,13 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
 import orjson
+from opentelemetry.trace import Span, Tracer
 
 from entrepot.kernel.database import Database, Scope, UnitOfWork
 from entrepot.kernel.database.unit_of_work import NeedsSavepoint
@@ -74,7 +76,7 @@ class Runtime:
     make_vault: Callable[[Scope], Any] | None = None
     make_signing: Callable[[Scope], Any] | None = None
     make_things: Callable[[Scope], Any] | None = None
-    extras: dict[str, Any] = field(default_factory=dict)
+    tracer: Tracer | None = None
 
     # --- before ------------------------------------------------------------------------------------------------
 
@@ -119,6 +121,19 @@ class Runtime:
 
         Raises whatever is not a refusal: the executor then rolls the group back.
         """
+        if self.tracer is None:
+            return self._perform(uow, call, random)
+        with self._span(call) as span:
+            outcome = self._perform(uow, call, random)
+            span.set_attribute("entrepot.status", outcome.status)
+            return outcome
+
+    def _span(self, call: Call) -> AbstractContextManager[Span]:
+        assert self.tracer is not None
+        about = {"entrepot.tenant": call.actor.tenant, "entrepot.actor": call.actor.id, "entrepot.door": call.door}
+        return self.tracer.start_as_current_span(call.operation.name, attributes=about)
+
+    def _perform(self, uow: UnitOfWork, call: Call, random: Random) -> Outcome:
         savepoint = call.operation.needs_savepoint
         while True:
             context = Context(self, uow, call.actor, call.operation, self.clock.now_us(), random)
@@ -141,6 +156,12 @@ class Runtime:
 
     def ask(self, uow: UnitOfWork, call: Call, random: Random) -> Outcome:
         """Run a query on a read-only unit of work. Raises Refusal."""
+        if self.tracer is not None:
+            with self._span(call):
+                return self._ask(uow, call, random)
+        return self._ask(uow, call, random)
+
+    def _ask(self, uow: UnitOfWork, call: Call, random: Random) -> Outcome:
         context = Context(self, uow, call.actor, call.operation, self.clock.now_us(), random)
         self.check_permission(context, call.operation, call.request)
         answer = call.operation.handler(context, call.request)
