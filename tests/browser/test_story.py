@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 
@@ -184,3 +185,21 @@ def test_an_operation_by_its_form(browser: Open) -> None:
     trader.click(trader.mark("run"))
     trader.says('"working_day": false')
     trader.shot("operation")
+
+
+def test_an_open_page_leaves_no_events(browser: Open) -> None:
+    """A page that asked for what it may not see would wake itself for ever: each refusal is an event."""
+    pages = {"trader": "chen.trader", "keeper": "wang.custody", "approver": "zhao.bank"}
+    for name, user_name in pages.items():
+        opened = browser(name)
+        opened.sign_in(user_name, DEMO_PASSWORD)
+        opened.open("/")
+        opened.says("book and sensor agree", 60)
+    regulator = browser("regulator")
+    regulator.sign_in("gao.regulator", DEMO_PASSWORD)
+    regulator.open("/events")
+    regulator.says("Sign in")
+    before = regulator.find("table.t tbody tr").text
+    time.sleep(3)
+    regulator.open("/events")
+    assert regulator.find("table.t tbody tr").text == before
