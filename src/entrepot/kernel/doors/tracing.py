@@ -27,4 +27,4 @@ def file_tracer(file: Path) -> tuple[Tracer, Callable[[], None]]:
 
 
 def _line(span: ReadableSpan) -> str:
-    return span.to_json(indent=None) + "\n"
+    return f"{span.to_json(indent=None)}\n"
