@@ -121,6 +121,9 @@ def _in_both_languages(trader: Browser, facility: str) -> None:
                 assert trader.overflow() == [], f"{path} in {language} on a {name}"
                 page = "facility" if path == facility else path.strip("/").replace("/", "-") or "overview"
                 trader.shot(f"{language}-{name}-{page}")
+        trader.click(".menu")
+        assert trader.find(".nav").is_displayed()
+        trader.shot(f"{language}-phone-menu")
         trader.size(*DESKTOP)
     trader.open("/cases")
     trader.says("补足担保通知")
@@ -130,7 +133,12 @@ def _in_both_languages(trader: Browser, facility: str) -> None:
 
 def test_the_door(browser: Open) -> None:
     someone = browser("someone")
+    someone.size(*PHONE)
     someone.open("/facilities")
+    someone.shot("sign-in-phone")
+    assert someone.overflow() == []
+    someone.size(*DESKTOP)
+    someone.shot("sign-in")
     assert "/sign-in?next=/facilities" in someone.chrome.current_url
     someone.write('input[name="username"]', "chen.trader")
     someone.write('input[name="password"]', "not the password")
@@ -138,7 +146,8 @@ def test_the_door(browser: Open) -> None:
     someone.says("User name or password is wrong.")
     someone.write('input[name="password"]', DEMO_PASSWORD)
     someone.click('button[type="submit"]')
-    someone.until(lambda: someone.chrome.current_url.endswith("/facilities"), "the page that was wanted")
+    someone.until(lambda: "/sign-in" not in someone.chrome.current_url, "the page that was wanted")
+    assert someone.chrome.current_url.endswith("/facilities")
     assert "/events" not in [a.get_attribute("href") for a in someone.chrome.find_elements("css selector", ".nav a")]
     someone.open("/events")
     someone.says("You may not see this page.")

@@ -28,7 +28,6 @@ from entrepot.console.widgets import (
     when,
 )
 from entrepot.kernel.things.operations import ListReadings
-from entrepot.kernel.things.views import ReadingView
 from entrepot.systems.warehousing.contract import GetReceipt, ReceiptView
 from entrepot.systems.warehousing.operations import (
     CancelReceipt,
@@ -216,19 +215,17 @@ def _others(desk: Desk, party: str) -> dict[str, str]:
 
 
 async def _readings(desk: Desk, one: TankView) -> None:
-    async def fetch() -> list[ReadingView]:
-        found = await desk.ask(ListReadings(device_id=one.device_id, newest_first=True, limit=600))
-        return found.readings[::-1]
-
     if desk.actor.party != one.custodian or not desk.may("things:read"):
         return
     with panel(desk, ("Level by the gauge", "液位曲线"), padded=True):
         chart = line_chart(desk, [(("Level, m", "液位（米）"), [])], unit=" m")
 
         async def refresh() -> None:
-            readings = await fetch()
-            chart.options["series"][0]["data"] = [_point(r.at, r.values.get("level_mm", 0.0) / 1000) for r in readings]
-            chart.update()
+            found = await desk.try_ask(ListReadings(device_id=one.device_id, newest_first=True, limit=600))
+            if found is not None:
+                levels = [_point(r.at, r.values.get("level_mm", 0.0) / 1000) for r in reversed(found.readings)]
+                chart.options["series"][0]["data"] = levels
+                chart.update()
 
         await refresh()
         ui.timer(5.0, refresh, immediate=False)
