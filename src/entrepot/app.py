@@ -12,6 +12,7 @@ from entrepot.kernel.documents import Documents, Store
 from entrepot.kernel.doors.tracing import file_tracer
 from entrepot.kernel.events import Sealer, Subscriber, Subscription
 from entrepot.kernel.operations import Actor, Clock, Executor, Registry, Runtime, System, SystemClock
+from entrepot.kernel.parties.oidc import OpenIdConnect
 from entrepot.kernel.parties.resolve import Foreign, Resolver
 from entrepot.kernel.signing import HeadKeeper, Keyring, LocalKey, Signing
 from entrepot.kernel.things.store import telemetry_url
@@ -82,6 +83,12 @@ class Entrepot:
             self.runtime.tracer, self._end_traces = file_tracer(settings.data_dir / "traces.jsonl")
         self.workflows = WorkflowRunner(self.database, self.executor, self.registry, self.clock)
         self.runtime.make_workflows = self._make_workflows
+        self.openid: OpenIdConnect | None = None
+        if settings.oidc_issuer:
+            self.openid = OpenIdConnect(
+                self.database, self.clock, settings.tenant, settings.oidc_issuer, settings.oidc_client_id
+            )
+            foreign = (*foreign, self.openid.resolver_hook)
         self.resolver = Resolver(self.database, self.registry, self.clock, foreign)
         self.sealer = Sealer(self.database, self.clock.now_us, self.executor.committed)
         self.heads = HeadKeeper(self.database, self.operator, settings.data_dir / "heads.jsonl", self.clock.now_us)
@@ -99,6 +106,8 @@ class Entrepot:
     def start_threads(self) -> None:
         """Start executor, sealing, subscriptions, timers and workflows."""
         self.executor.start()
+        if self.openid is not None:
+            self.openid.start()
         self.workflows.start()
         self.sealer.listeners += [self.subscriber.sealed, self.heads.sealed]
         self.sealer.start()
@@ -112,6 +121,8 @@ class Entrepot:
         if not self._started:
             return
         self._started = False
+        if self.openid is not None:
+            self.openid.stop()
         self.timers.stop()
         self.subscriber.stop()
         self.workflows.stop()

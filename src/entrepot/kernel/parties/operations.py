@@ -262,6 +262,31 @@ def revoke_role(ctx: Context, request: RevokeRole) -> Done:
     return Done(id=request.person_id)
 
 
+class LinkSubject(Request[Done]):
+    """Link an account at the OpenID Connect issuer to a person, who then signs in there."""
+
+    issuer: str = Field(min_length=8, max_length=200, description="The issuer's URL")
+    subject: str = Field(min_length=1, max_length=255, description="The claim `sub`")
+    person_id: str = Field(max_length=64)
+    organisation_id: str = Field(max_length=64, description="The organisation that the person acts for")
+
+
+@LinkSubject.command(
+    "parties.link_subject",
+    http="POST /subjects",
+    scope="parties:grant",
+    title=("Link sign-in account", "关联登录账户"),
+    subject="person_id",
+    example={"issuer": "https://id.example", "subject": "248289", "person_id": "per_0", "organisation_id": "org_0"},
+)
+def link_subject(ctx: Context, request: LinkSubject) -> Done:
+    """Nobody links an account to themselves."""
+    if request.person_id == ctx.actor.id:
+        raise Forbidden("permission/own-approval", "Nobody links an account to themselves.")
+    ctx.parties.link_subject(request.issuer, request.subject, request.person_id, request.organisation_id)
+    return Done(id=request.person_id)
+
+
 class KeyIssued(Answer):
     """A new key; `token` is shown this once (a repeated command answers without it)."""
 

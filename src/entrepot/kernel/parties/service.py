@@ -12,7 +12,7 @@ from entrepot.kernel.database import Scope, UnitOfWork
 from entrepot.kernel.operations.canonical import canonical
 from entrepot.kernel.operations.errors import Conflict, Invalid, NotFound
 from entrepot.kernel.parties.checks import credit_code
-from entrepot.kernel.parties.tables import accounts, assignments, credentials, organisations, people
+from entrepot.kernel.parties.tables import accounts, assignments, credentials, organisations, people, subjects
 
 FOREVER = (1 << 62) - 1
 DAY_US = 86_400_000_000
@@ -162,6 +162,14 @@ class Parties:
             (self._t, person),
         )
         return [Assignment(*row) for row in rows]
+
+    def link_subject(self, issuer: str, subject: str, person: str, organisation: str) -> None:
+        """Let a subject of an OpenID Connect issuer be a person here. Raises NotFound."""
+        if not self.person_exists(person):
+            raise NotFound("party/unknown", f"There is no person {person}.")
+        self.organisation(organisation)
+        self._uow.upsert(subjects, (self._t, issuer.rstrip("/"), subject, person, organisation))
+        self._forget()
 
     # --- sessions and keys -----------------------------------------------------------------------------------------
 
