@@ -46,14 +46,8 @@ def workflow_engine(database: Database) -> Engine:
     def before(
         connection: Connection, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool
     ) -> tuple[str, Any]:
-        # DBOS's migrations begin by hand; the transaction is open already.
-        repeated = statement.strip().upper() == "BEGIN IMMEDIATE" and connection.info.get("entrepot_open", False)
-        connection.info["entrepot_open"] = True
+        # DBOS's migrations begin by hand as well; the transaction is open already.
+        repeated = statement.strip().upper() == "BEGIN IMMEDIATE" and cursor.connection.in_transaction
         return ("SELECT 1" if repeated else statement), parameters
-
-    @event.listens_for(engine, "checkin")
-    def closed(driver: Any, record: Any) -> None:
-        if record is not None:
-            record.info.pop("entrepot_open", None)
 
     return engine

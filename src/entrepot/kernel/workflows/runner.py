@@ -6,30 +6,68 @@ import os
 import secrets
 import socket
 import threading
+import time
+from dataclasses import dataclass
 from typing import Any, cast
 
 import orjson
 from dbos import DBOS, DBOSClient
+from sqlalchemy import Engine
 
 from entrepot.kernel.database import Database, UnitOfWork
 from entrepot.kernel.operations import Actor, Clock, Executor, Registry, Request
 from entrepot.kernel.workflows.engine import workflow_engine
-from entrepot.kernel.workflows.flow import Flow, Json, JsonSerializer, registered
-from entrepot.kernel.workflows.tables import workflow_workers
+from entrepot.kernel.workflows.flow import Flow, Halt, Json, registered
+from entrepot.kernel.workflows.leases import DEAD_AFTER_S, HEARTBEAT_S, Leases
+from entrepot.kernel.workflows.serializer import JsonSerializer
 
 log = logging.getLogger(__name__)
 QUEUE = "entrepot"
 FLOW = "entrepot.flow"
 VERSION = "1"  # raised when a change to a workflow could not continue what an earlier version began
-HEARTBEAT_S = 2.0
-DEAD_AFTER_S = 12.0
+POLL_S = {"sqlite": 5.0, "postgresql": 0.5}  # signals of this process wake at once, those of others are polled
+STATES = {"ENQUEUED": "waiting", "DELAYED": "waiting", "PENDING": "running", "SUCCESS": "done", "CANCELLED": "ended"}
+FAILED = ("ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowState:
+    """How a workflow stands: `state` is waiting, running, done, failed or ended; `trouble` why a step is repeated."""
+
+    id: str
+    name: str
+    state: str
+    started_us: int
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowHealth:
+    """What an operator watches: `orphans` are workers without a lease whose workflows are not yet taken over."""
+
+    unfinished: int
+    failed: int
+    workers: int
+    orphans: int
+    troubles: dict[str, str]
 
 
 class WorkflowRunner:
-    """Executes workflows of every tenant. One in a process: DBOS is one, too."""
+    """Executes workflows of every tenant. One in a process: DBOS is one, too.
+
+    A workflow that sleeps or waits keeps a thread and one of `concurrency` places; more of them queue.
+    """
 
     def __init__(
-        self, database: Database, executor: Executor, registry: Registry, clock: Clock, *, concurrency: int = 16
+        self,
+        database: Database,
+        executor: Executor,
+        registry: Registry,
+        clock: Clock,
+        *,
+        concurrency: int = 256,
+        heartbeat_s: float = HEARTBEAT_S,
+        dead_after_s: float = DEAD_AFTER_S,
     ) -> None:
         self._database = database
         self._executor = executor
@@ -37,13 +75,23 @@ class WorkflowRunner:
         self._clock = clock
         self._concurrency = concurrency
         self.worker_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        self.leases = Leases(database, self.worker_id, VERSION, dead_after_s)
+        self._heartbeat_s = heartbeat_s
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._client: DBOSClient | None = None
-        self._engine: Any = None
+        self._engine: Engine | None = None
+        self._signals = 0
+        self._signalled = threading.Condition()
+        self._active: set[str] = set()
+        self._suspect: set[str] = set()
+        self._troubles: dict[str, str] = {}
+        self._turns: dict[str, int] = {}
         for system in registry.systems.values():
             if system.workflows is not None:
                 importlib.import_module(system.workflows)
+
+    # --- life --------------------------------------------------------------------------------------------------
 
     @property
     def ready(self) -> bool:
@@ -51,18 +99,18 @@ class WorkflowRunner:
         return self._client is not None
 
     def start(self) -> None:
-        """Launch DBOS, take the lease, recover what dead workers left."""
+        """Take the lease, launch DBOS, take over what dead workers left."""
         global _current
+        assert self._thread is None, "a runner starts once"
         _current = self
         self._engine = workflow_engine(self._database)
         serializer = cast(Any, JsonSerializer())
-        for name in ("dbos", "sqlalchemy.engine"):
-            logging.getLogger(name).setLevel(logging.WARNING)
-        self._beat()
+        url = "sqlite:///unused" if self._database.dialect == "sqlite" else self._database.url
+        self.leases.renew()
         DBOS(
             config={
                 "name": "entrepot",
-                "system_database_url": "sqlite:///unused" if self._database.dialect == "sqlite" else self._database.url,
+                "system_database_url": url,
                 "system_database_engine": self._engine,
                 "application_version": VERSION,
                 "executor_id": self.worker_id,
@@ -70,31 +118,84 @@ class WorkflowRunner:
                 "log_level": "WARNING",
                 "enable_otlp": False,
                 "notification_listener_polling_interval_sec": 0.2,
+                "use_listen_notify": False,  # flows wait by `await_message`; NOTIFY would take a lock at each commit
             }
         )
+        logging.getLogger("dbos").setLevel(logging.WARNING)
         DBOS.launch()
         DBOS.register_queue(QUEUE, worker_concurrency=self._concurrency, polling_interval_sec=0.1)
         self._client = DBOSClient(
-            system_database_url="sqlite:///unused" if self._database.dialect == "sqlite" else self._database.url,
+            system_database_url=url,
             system_database_engine=self._engine,
             serializer=serializer,
             application_name="entrepot",
         )
-        self._recover(everyone=self._database.dialect == "sqlite")
+        self._take_over()
         self._thread = threading.Thread(target=self._keep, name="workflow-lease", daemon=True)
         self._thread.start()
 
-    def stop(self) -> None:
-        """Give the running steps a moment, then stop; what is unfinished goes on after the next start."""
+    def stop(self, timeout_s: float = 8.0) -> None:
+        """Let running steps end, then stop. What is unfinished goes on at another worker, or after the next start."""
         if self._client is None:
             return
-        self._stop.set()
         assert self._thread is not None
-        self._thread.join(timeout=30)
+        assert self._engine is not None
+        self._stop.set()
+        with self._signalled:
+            self._signalled.notify_all()
+        deadline = time.monotonic() + timeout_s
+        while self._active and time.monotonic() < deadline:
+            time.sleep(0.02)
+        if self._active:
+            log.warning("%d workflows were still in a step when the worker stopped", len(self._active))
         self._client.destroy()
         self._client = None
-        DBOS.destroy(workflow_completion_timeout_sec=5)
+        DBOS.destroy()
+        self._thread.join(timeout=30)
         self._engine.dispose()
+        self.leases.give_up()
+
+    def drain(self, timeout_s: float) -> bool:
+        """Wait until no workflow is unfinished; whether that came in time."""
+        deadline = time.monotonic() + timeout_s
+        while self.unfinished():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.05)
+        return True
+
+    # --- for people ----------------------------------------------------------------------------------------------
+
+    def unfinished(self) -> int:
+        """Workflows that have not ended."""
+        return _unfinished(self.leases.counts())
+
+    def health(self) -> WorkflowHealth:
+        """What an operator watches."""
+        counts = self.leases.counts()
+        return WorkflowHealth(
+            unfinished=_unfinished(counts),
+            failed=sum(counts.get(state, 0) for state in FAILED),
+            workers=self.leases.alive(),
+            orphans=len(self.leases.dead()),
+            troubles=dict(self._troubles),
+        )
+
+    def recent(self, tenant: str, limit: int = 100) -> list[WorkflowState]:
+        """The newest workflows of a tenant."""
+        found = DBOS.list_workflows(
+            workflow_id_prefix=_stored(tenant, ""), limit=limit, sort_desc=True, load_output=False
+        )
+        return [
+            WorkflowState(
+                id=status.workflow_id.removeprefix(_stored(tenant, "")),
+                name=str(status.input["args"][0]) if status.input else "",
+                state=STATES.get(status.status, "failed"),
+                started_us=(status.created_at or 0) * 1000,
+                trouble=self._troubles.get(status.workflow_id, ""),
+            )
+            for status in found
+        ]
 
     # --- for the service -----------------------------------------------------------------------------------------
 
@@ -103,73 +204,143 @@ class WorkflowRunner:
         assert self._client is not None, "start the runner first"
         self._client.enqueue_in_transaction(
             uow.connection,
-            {"queue_name": QUEUE, "workflow_name": FLOW, "workflow_id": workflow_id, "app_version": VERSION},
+            {
+                "queue_name": QUEUE,
+                "workflow_name": FLOW,
+                "workflow_id": _stored(tenant, workflow_id),
+                "app_version": VERSION,
+            },
             name,
             tenant,
             arguments,
         )
 
-    def send(self, uow: UnitOfWork, workflow_id: str, topic: str, message: Json, key: str) -> None:
-        """Signal a workflow in the operation's transaction."""
+    def send(self, uow: UnitOfWork, tenant: str, workflow_id: str, topic: str, message: Json, key: str) -> bool:
+        """Signal a workflow in the operation's transaction; False when there is no such workflow."""
         assert self._client is not None, "start the runner first"
-        self._client.send_in_transaction(uow.connection, workflow_id, message, topic=topic, idempotency_key=key)
+        stored = _stored(tenant, workflow_id)
+        if not self.leases.exists(uow, stored):
+            return False
+        self._client.send_in_transaction(uow.connection, stored, message, topic=topic, idempotency_key=key)
+        uow.on_commit(self._wake)
+        return True
 
     # --- for flows -----------------------------------------------------------------------------------------------
 
     def command(self, tenant: str, system: str, request: Request[Any], key: str) -> Json:
-        """Run a command as a system. Raises RuntimeError for what may pass."""
+        """Run a command as a system. Raises RuntimeError for what may pass.
+
+        A failure (500) is stored under its key, and has changed nothing: the next attempt has a key of its own.
+        """
         scopes = frozenset(operation.scope for operation in self._registry if operation.system == system)
         actor = Actor.system(tenant, system, scopes)
-        outcome = self._executor.submit(request, actor, f"workflow:{key}", "workflow").result()
+        turn = self._turns.get(key, 1)
+        while True:
+            numbered = f"workflow:{key}" if turn == 1 else f"workflow:{key}#{turn}"
+            outcome = self._executor.submit(request, actor, numbered, "workflow").result()
+            if outcome.status != 500:
+                break
+            turn += 1
+            self._turns[key] = turn
+            if not outcome.replayed:
+                break
         if outcome.status in {429, 500, 503}:
             raise RuntimeError(f"{key}: {outcome.json}")
+        self._turns.pop(key, None)
         return {"answer" if outcome.status == 200 else "problem": orjson.loads(outcome.json)}
 
     def now_us(self) -> int:
         """The present."""
         return self._clock.now_us()
 
-    def unfinished(self) -> int:
-        """Workflows that have not ended."""
-        assert self._client is not None, "start the runner first"
-        return len(DBOS.list_workflows(status=["PENDING", "ENQUEUED", "DELAYED"], load_input=False, load_output=False))
+    def pause(self, seconds: float) -> None:
+        """Wait. Raises Halt when the worker stops."""
+        if self._stop.wait(seconds) if seconds > 0 else self._stop.is_set():
+            raise Halt
 
-    # --- leases --------------------------------------------------------------------------------------------------
+    def await_message(self, tenant: str, workflow_id: str, topic: str, until_us: int) -> bool:
+        """Wait for an unread message; False when none came in time. Raises Halt when the worker stops."""
+        stored = _stored(tenant, workflow_id)
+        while True:
+            seen = self._signals
+            if self.leases.unread(stored, topic):
+                return True
+            left_s = (until_us - self.now_us()) / 1_000_000
+            if left_s <= 0:
+                return False
+            with self._signalled:
+                self._signalled.wait_for(
+                    lambda seen=seen: self._signals != seen or self._stop.is_set(),  # type: ignore[misc]
+                    timeout=min(left_s, POLL_S[self._database.dialect]),
+                )
+            self.pause(0)
+
+    def struggles(self, tenant: str, workflow_id: str, trouble: str) -> None:
+        """Note what a step is repeated for; an empty `trouble` ends it."""
+        stored = _stored(tenant, workflow_id)
+        if trouble:
+            log.warning("workflow %s: %s", stored, trouble)
+            self._troubles[stored] = trouble[:500]
+        else:
+            self._troubles.pop(stored, None)
+
+    def run_flow(self, stored_id: str, name: str, tenant: str, arguments: Json) -> Json | None:
+        """Run one workflow on the thread that DBOS gives it."""
+        self._active.add(stored_id)
+        try:
+            self.pause(0)
+            flow = Flow(self, stored_id.removeprefix(_stored(tenant, "")), name, tenant)
+            return registered(name)(flow, arguments)
+        finally:
+            self._active.discard(stored_id)
+            self._troubles.pop(stored_id, None)
+
+    def _wake(self) -> None:
+        with self._signalled:
+            self._signals += 1
+            self._signalled.notify_all()
+
+    # --- taking over ---------------------------------------------------------------------------------------------
 
     def _keep(self) -> None:
-        while not self._stop.wait(HEARTBEAT_S):
+        while not self._stop.wait(self._heartbeat_s):
             try:
-                self._beat()
-                self._recover()
+                self.leases.renew()
+                self._take_over()
+                self._claim_again()
             except Exception:
                 log.exception("the workflow lease could not be renewed; it is tried again")
-        with self._database.unit() as uow:
-            uow.delete(workflow_workers, (self.worker_id,))
 
-    def _beat(self) -> None:
-        with self._database.unit() as uow:
-            uow.upsert(workflow_workers, (self.worker_id, self._clock.now_us()))
+    def _take_over(self) -> None:
+        """Queue what dead workers were running. Should one of them live after all, its next write is refused."""
+        if dead := self.leases.dead():
+            log.warning("taking over the workflows of %s", ", ".join(dead))
+            DBOS._recover_pending_workflows(dead)
 
-    def _recover(self, *, everyone: bool = False) -> None:
-        """Queue the workflows of workers whose lease ended; on SQLite no other can be alive when one starts."""
-        limit_us = self._clock.now_us() - int(DEAD_AFTER_S * 1_000_000)
-        with self._database.reader() as uow:
-            leases = uow.read("SELECT id, heartbeat_at FROM workflow_workers WHERE id <> %s", (self.worker_id,))
-        dead = [worker for worker, heartbeat in leases if everyone or heartbeat < limit_us]
-        if not dead:
-            return
-        DBOS._recover_pending_workflows(dead)
-        with self._database.unit() as uow:
-            for worker in dead:
-                uow.delete(workflow_workers, (worker,))
+    def _claim_again(self) -> None:
+        """Queue what this worker claimed but never began: an error between the two would leave it for ever."""
+        idle = self.leases.held() - self._active
+        again, self._suspect = idle & self._suspect, idle
+        for stored in again - self._active:
+            log.warning("workflow %s was claimed and not begun; it is queued again", stored)
+            DBOS.resume_workflow(stored, queue_name=QUEUE)
+
+
+def _stored(tenant: str, workflow_id: str) -> str:
+    """DBOS's name of a workflow: nothing crosses tenants."""
+    return f"{tenant}/{workflow_id}"
+
+
+def _unfinished(counts: dict[str, int]) -> int:
+    return sum(count for state, count in counts.items() if STATES.get(state) in {"waiting", "running"})
 
 
 _current: WorkflowRunner | None = None
 
 
-@DBOS.workflow(name=FLOW)
+@DBOS.workflow(name=FLOW, max_recovery_attempts=None)
 def _run(name: str, tenant: str, arguments: Json) -> Json | None:
     """Every workflow runs through this one; its function is found by name."""
     assert _current is not None, "workflows run only under a runner"
     assert DBOS.workflow_id is not None, "DBOS names the workflow"
-    return registered(name)(Flow(_current, DBOS.workflow_id, name, tenant), arguments)
+    return _current.run_flow(DBOS.workflow_id, name, tenant, arguments)

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from entrepot.kernel.banking import channel
+from entrepot.kernel import banking
 from entrepot.kernel.events import Event, Subscription
 from entrepot.kernel.operations import Conflict
 from entrepot.kernel.workflows import Flow, workflow
 from entrepot.systems.tradefinance.monitoring import Revalue
 from entrepot.systems.tradefinance.operations import SettleInstruction
 
-PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0)
 
 
 @workflow("tradefinance.settle")
@@ -20,11 +20,11 @@ def settle(flow: Flow, arguments: dict[str, Any]) -> dict[str, Any]:
     """
     instruction_id = str(arguments["instruction_id"])
     payment = {name: arguments[name] for name in ("amount_minor", "currency", "debtor", "creditor")}
-    answer = flow.outside("instruct", channel().instruct, instruction_id, payment, attempts=20)
+    answer = flow.outside("instruct", banking.instruct, instruction_id, payment)
     turn = 0
     while answer["state"] == "pending":
         flow.sleep(PAUSES_S[min(turn, len(PAUSES_S) - 1)])
-        answer = flow.outside(f"ask-{turn}", channel().status, instruction_id, attempts=20)
+        answer = flow.outside(f"ask-{turn}", banking.status, instruction_id)
         turn += 1
     try:
         return flow.command(
