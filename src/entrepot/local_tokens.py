@@ -30,7 +30,7 @@ def reader(settings: Settings) -> Foreign:
         if not token.startswith(PREFIX):
             return None
         body, _, signature = token.removeprefix(PREFIX).partition(".")
-        if not hmac.compare_digest(_encode(_sign(secret, body)), signature):
+        if not hmac.compare_digest(_encode(_sign(secret, body)).encode(), signature.encode(errors="replace")):
             return None
         claim = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
         return claim["tenant"], claim["person"], claim["organisation"], claim["until"]
@@ -39,7 +39,7 @@ def reader(settings: Settings) -> Foreign:
 
 
 def _sign(secret: bytes, body: str) -> bytes:
-    return hmac.digest(secret, body.encode(), "sha256")
+    return hmac.digest(secret, body.encode(errors="replace"), "sha256")
 
 
 def _encode(content: bytes) -> str:

@@ -73,10 +73,12 @@ def load_settings(environment: Mapping[str, str] | None = None, **overrides: Any
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
     file = Path(environment.get("ENTREPOT_SETTINGS", "entrepot.toml"))
-    if file.exists():
+    if "ENTREPOT_SETTINGS" in environment and not file.is_file():
+        raise SettingsError(f"ENTREPOT_SETTINGS: there is no file {file}")
+    if file.is_file():
         try:
             values.update(tomllib.loads(file.read_text(encoding="utf-8")))
-        except tomllib.TOMLDecodeError as error:
+        except ValueError as error:  # not TOML, or not UTF-8
             raise SettingsError(f"{file}: {error}") from None
         sources.update(dict.fromkeys(values, str(file)))
     for name in Settings.model_fields:
@@ -84,7 +86,10 @@ def load_settings(environment: Mapping[str, str] | None = None, **overrides: Any
         if variable in environment:
             values[name] = environment[variable]
             sources[name] = variable
-    values.update({name: value for name, value in overrides.items() if value is not None})
+    for name, value in overrides.items():
+        if value is not None:
+            values[name] = value
+            sources.pop(name, None)
     try:
         return Settings.model_validate(values)
     except ValidationError as error:

@@ -1,12 +1,13 @@
 """A simulated bank, as a process of its own: `python -m entrepot.region.bank --port 8090 --store bank.sqlite`.
 
-It takes payments idempotently by instruction id and decides them a moment later. With `--flaky SEED` it times out,
-answers twice and answers late, by the seed; a payment whose creditor is `reject` fails. It keeps its books in its own
-file, so that killing it loses nothing.
+It takes payments idempotently by instruction id and decides them a moment later. With `--flaky SEED` it lets callers
+time out after it took the payment, so that they send it twice, and decides late, by the seed; a payment whose creditor
+is `reject` fails. It keeps its books in its own file, so that killing it loses nothing.
 """
 
 import argparse
 import contextlib
+import hashlib
 import json
 import random
 import sqlite3
@@ -49,7 +50,7 @@ class Bank:
                 outcome = "failed" if body["creditor"] == "reject" else "confirmed"
                 self._db.execute(
                     "INSERT INTO payments VALUES (?, ?, ?, ?, ?)",
-                    (body["instruction_id"], text, outcome, _now() + late, f"BK{abs(hash(text)) % 10**12:012d}"),
+                    (body["instruction_id"], text, outcome, _now() + late, _reference(text)),
                 )
             elif known[0] != text:
                 return 409, {"error": "this instruction_id stands for another payment"}
@@ -79,6 +80,10 @@ class Bank:
         return self._chance is not None and self._chance.random() < share
 
 
+def _reference(text: str) -> str:
+    return f"BK{int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) % 10**12:012d}"
+
+
 def _now() -> float:
     return time.time()  # noqa: TID251 - the bank is another firm with its own clock
 
@@ -98,7 +103,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """A payment."""
-        length = int(self.headers.get("content-length") or 0)
+        given = self.headers.get("content-length") or ""
+        length = int(given) if given.isascii() and given.isdigit() else 0
         if self.path != "/payments" or not 0 < length <= MAX_BODY:
             self._answer(404 if self.path != "/payments" else 413, {"error": "POST /payments with a JSON body"})
             return

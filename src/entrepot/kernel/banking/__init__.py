@@ -6,7 +6,17 @@ A channel is configured once at start; workflows ask it in their outside steps, 
 
 from entrepot.kernel.banking.channels import BankChannel, BankRefused, BankUnreachable, HttpBank, Json, NoBank
 
-__all__ = ["BankChannel", "BankRefused", "BankUnreachable", "HttpBank", "NoBank", "channel", "instruct", "status", "use"]
+__all__ = [
+    "BankChannel",
+    "BankRefused",
+    "BankUnreachable",
+    "HttpBank",
+    "NoBank",
+    "channel",
+    "instruct",
+    "status",
+    "use",
+]
 
 _channel: BankChannel = NoBank()
 

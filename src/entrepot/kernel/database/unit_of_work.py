@@ -55,17 +55,25 @@ class UnitOfWork:
 
     def insert(self, table: Table, row: Sequence[Any]) -> None:
         """Stage a new row, its values in the order of `table.columns`; a second row of the same key is an error."""
+        assert not self.read_only, "a query may not write"
         rows = self._inserts.get(table)
         if rows is None:
             rows = self._inserts[table] = {}
         key = statements.key_of(table)(row)
         if key in rows:
             raise RetryAlone(f"{table.name} {key} is written twice in one group")
+        changed = self._upserts.get(table)
+        if changed is not None and key in changed:
+            if changed[key] is not _DELETED:
+                raise RetryAlone(f"{table.name} {key} is written twice in one group")
+            self.set(changed, key, row)  # in place of the row whose deletion is staged
+            return
         self._undo.append((rows, key, _MISSING))
         rows[key] = row
 
     def upsert(self, table: Table, row: Sequence[Any]) -> None:
         """Stage a row that replaces the one of the same key, if any; the last one staged wins."""
+        assert not self.read_only, "a query may not write"
         key = statements.key_of(table)(row)
         fresh = self._inserts.get(table)
         if fresh is not None and key in fresh:
@@ -78,6 +86,7 @@ class UnitOfWork:
 
     def delete(self, table: Table, key: tuple[Any, ...]) -> None:
         """Stage the deletion of the row with this primary key."""
+        assert not self.read_only, "a query may not write"
         fresh = self._inserts.get(table)
         if fresh is not None and key in fresh:
             self._undo.append((fresh, key, fresh.pop(key)))

@@ -152,7 +152,8 @@ def _verify_blocks(uow: UnitOfWork, tenant: str) -> Iterator[Break]:
             yield Break(tenant, where, "its header was changed")
         previous, expected_first, height = bytes(digest), last + 1, found_height
     for position, row_id in uow.read(
-        "SELECT position, row_id FROM seals WHERE tenant = %s AND position >= %s", (tenant, expected_first)
+        "SELECT position, row_id FROM seals WHERE tenant = %s AND (position >= %s OR position < 1)",
+        (tenant, expected_first),
     ):
         yield Break(tenant, f"seals {position}", f"{row_id} is numbered but in no block")
 
@@ -177,6 +178,8 @@ def _verify_events(uow: UnitOfWork, tenant: str) -> Iterator[Break]:
                 yield Break(tenant, f"events {event.id}", "is neither sealed nor waiting to be sealed")
             elif bytes(expected) != bytes(event.hash):
                 yield Break(tenant, f"events {event.id}", "its hash is not the sealed one")
+            if sealed is not None and waiting is not None:
+                yield Break(tenant, f"events {event.id}", "is sealed, and waits to be sealed again")
         if len(rows) < 2000:
             break
         after = rows[-1][1]

@@ -67,19 +67,25 @@ class Subscriber:
         while not self._stop.is_set():
             self._wake.wait()
             self._wake.clear()
-            try:
-                for tenant in list(self._ends):
-                    self.catch_up(tenant)
-            except Exception:
-                log.exception("a subscription failed; it is tried again")
+            outcomes = [self.catch_up(tenant) for tenant in list(self._ends)]
+            if not all(outcomes):
                 self._stop.wait(1.0)
                 self._wake.set()
 
-    def catch_up(self, tenant: str) -> None:
-        """Handle every sealed event of the tenant that a subscription has not seen."""
+    def catch_up(self, tenant: str) -> bool:
+        """Handle every sealed event of the tenant that a subscription has not seen; false when one must try again.
+
+        A subscription that fails holds up its own events alone.
+        """
+        well = True
         for wanted in self._wanted:
-            while not self._stop.is_set() and self._step(tenant, wanted):
-                pass
+            try:
+                while not self._stop.is_set() and self._step(tenant, wanted):
+                    pass
+            except Exception:
+                log.exception("the subscription %s failed; it is tried again", wanted.name)
+                well = False
+        return well
 
     def _step(self, tenant: str, wanted: Subscription) -> bool:
         with self._database.reader() as uow:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict
 
@@ -142,5 +142,24 @@ def _answer_of(request: type[Request[Any]]) -> type[Answer]:
 
 def _marked(model: type[BaseModel]) -> frozenset[str]:
     return frozenset(
-        name for name, info in model.model_fields.items() if any(isinstance(mark, _Mark) for mark in info.metadata)
+        name
+        for name, info in model.model_fields.items()
+        if any(isinstance(mark, _Mark) for mark in info.metadata) or _holds_mark(info.annotation, {model})
     )
+
+
+def _holds_mark(annotation: Any, seen: set[Any]) -> bool:
+    # `Personal[str] | None`, lists and nested models: a mark anywhere inside hides the whole field.
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        if annotation in seen:
+            return False
+        seen.add(annotation)
+        return any(
+            any(isinstance(mark, _Mark) for mark in info.metadata) or _holds_mark(info.annotation, seen)
+            for info in annotation.model_fields.values()
+        )
+    return any(isinstance(part, _Mark) or _holds_mark(part, seen) for part in _parts(annotation))
+
+
+def _parts(annotation: Any) -> tuple[Any, ...]:
+    return (*get_args(annotation), *getattr(annotation, "__metadata__", ()))

@@ -11,7 +11,8 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
+from contextlib import suppress
 from random import Random
 from typing import Any, TypeVar, cast
 
@@ -83,6 +84,12 @@ class Executor:
         for thread in self._threads:
             thread.join(timeout=30)
         self._threads.clear()
+        with suppress(queue.Empty):  # what slipped in behind the end is answered, too
+            while True:
+                if (item := self._queue.get_nowait()) is not None:
+                    item[1](
+                        Outcome.refused(Unavailable("executor/stopped", "The server stops; send the same key again."))
+                    )
         self._readers.shutdown(wait=True)
 
     def __enter__(self) -> "Executor":
@@ -103,15 +110,15 @@ class Executor:
 
     async def outcome(self, request: Request[Any], actor: Actor, key: str = "", door: str = "inprocess") -> Outcome:
         """Like `execute`, but a refusal is returned, not raised: what the doors need."""
-        call = self.runtime.prepare(request, actor, key, door)
+        try:
+            call = self.runtime.prepare(request, actor, key, door)
+        except Refusal as refusal:
+            return Outcome.refused(refusal)
         loop = asyncio.get_running_loop()
         if call.operation.kind == "query":
             return await loop.run_in_executor(self._readers, self._ask, call)
         if call.operation.prepare is not None:
-            try:
-                await loop.run_in_executor(self._readers, self._prepare, call)
-            except Refusal as refusal:
-                return Outcome.refused(refusal)
+            await loop.run_in_executor(self._readers, self._prepare, call)
         future: asyncio.Future[Outcome] = loop.create_future()
         self._enqueue(call, _LoopAnswer(loop, future))
         return await future
@@ -119,17 +126,17 @@ class Executor:
     def submit(self, request: Request[Any], actor: Actor, key: str = "", door: str = "inprocess") -> "Future[Outcome]":
         """Like `outcome`, for threads: a concurrent future."""
         assert threading.current_thread() not in self._threads, "a handler uses ctx.call, not the executor"
-        call = self.runtime.prepare(request, actor, key, door)
+        future: Future[Outcome] = Future()
+        try:
+            call = self.runtime.prepare(request, actor, key, door)
+        except Refusal as refusal:
+            future.set_result(Outcome.refused(refusal))
+            return future
         if call.operation.kind == "query":
             return self._readers.submit(self._ask, call)
-        future: Future[Outcome] = Future()
         if call.operation.prepare is not None:
-            try:
-                self._prepare(call)
-            except Refusal as refusal:
-                future.set_result(Outcome.refused(refusal))
-                return future
-        self._enqueue(call, future.set_result)
+            self._prepare(call)
+        self._enqueue(call, _FutureAnswer(future))
         return future
 
     def refuse(self, operation: Operation, request: Request[Any], actor: Actor, refusal: Refusal, door: str) -> None:
@@ -149,9 +156,16 @@ class Executor:
         self._queue.put((call, resolve))
 
     def _prepare(self, call: Call) -> None:
+        # A refusal is decided by the worker, after the permission and after an answer that the key already has.
         assert call.operation.prepare is not None
-        with self.runtime.database.reader() as uow:
-            call.prepared = call.operation.prepare(uow, call.actor.tenant, call.request)
+        try:
+            with self.runtime.database.reader() as uow:
+                call.prepared = call.operation.prepare(uow, call.actor.tenant, call.request)
+        except Refusal as refusal:
+            call.refused = refusal
+        except Exception:
+            log.exception("%s failed before its transaction", call.operation.name)
+            call.refused = _InternalError("internal", str(INTERNAL_PROBLEM["detail"]))
 
     # --- queries -----------------------------------------------------------------------------------------------
 
@@ -237,7 +251,7 @@ class Executor:
                 if _passing(error) and attempt + 1 < ATTEMPTS_ALONE:
                     time.sleep(random.uniform(0, 0.01 * 2**attempt))
                     continue
-                return self._failed(item, error)
+                return self._failed(item, error, random)
         return Outcome.refused(
             Unavailable("executor/contended", "Others kept changing the same things; send the same key again.")
         )
@@ -247,28 +261,27 @@ class Executor:
         with runtime.database.unit() as uow:
             given = runtime.stored(uow, [call for call, _ in group])
             outcomes: list[Outcome] = []
-            seen: dict[bytes, tuple[bytes, Outcome]] = {}
+            seen: dict[bytes, tuple[bytes, int, str]] = {}
             for call, resolve in group:
                 if isinstance(resolve, _Recorded):
                     uow.begin_operation()
-                    outcomes.append(runtime.record_refusal(uow, call, resolve.refusal))
+                    outcomes.append(runtime.record_refusal(uow, call, resolve.refusal, random))
                     continue
                 stored = given.get(call.id) if call.id else None
                 if stored is not None:
                     outcomes.append(runtime.replay(call, stored))
                     continue
                 if call.id and call.id in seen:
-                    request_hash, earlier = seen[call.id]
-                    outcomes.append(runtime.replay(call, (request_hash, earlier.status, earlier.json)))
+                    outcomes.append(runtime.replay(call, seen[call.id]))
                     continue
                 outcome = runtime.perform(uow, call, random)
                 if call.id:
-                    seen[call.id] = (call.request_hash, outcome)
+                    seen[call.id] = (call.request_hash, outcome.status, runtime.kept(call, outcome))
                 outcomes.append(outcome)
             uow.begin_operation()
         return outcomes
 
-    def _failed(self, item: _Item, error: Exception) -> Outcome:
+    def _failed(self, item: _Item, error: Exception, random: Random) -> Outcome:
         call = item[0]
         if _integrity(error):
             refusal: Refusal = Conflict(
@@ -279,7 +292,7 @@ class Executor:
             refusal = _InternalError("internal", str(INTERNAL_PROBLEM["detail"]))
         try:
             with self.runtime.database.unit() as uow:
-                return self.runtime.record_refusal(uow, call, refusal)
+                return self.runtime.record_refusal(uow, call, refusal, random)
         except Exception:
             log.exception("the failure of %s could not be recorded", call.operation.name)
             return Outcome.refused(Unavailable("database/unreachable", "The database cannot be reached; try again."))
@@ -309,6 +322,17 @@ class Executor:
 class _InternalError(Refusal):
     status = 500
     title = ("Internal error", "内部错误")
+
+
+class _FutureAnswer:
+    __slots__ = ("_future",)
+
+    def __init__(self, future: "Future[Outcome]") -> None:
+        self._future = future
+
+    def __call__(self, outcome: Outcome) -> None:
+        with suppress(InvalidStateError):  # whoever waited has given up; the worker must not die of it
+            self._future.set_result(outcome)
 
 
 class _LoopAnswer:

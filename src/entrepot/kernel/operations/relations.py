@@ -31,7 +31,8 @@ class RelationRule:
 def related(field: str, *relations: str, optional: bool = False) -> RelationRule:
     """The actor's party has one of `relations` to the object whose id is in `field`.
 
-    With `optional` an empty field passes: the handler then lists only what the party may see.
+    With `optional` an empty field passes: the handler then lists only what the party may see. "supervisor" is also
+    whoever holds the scope `<system>:supervise`.
     """
 
     def check(ctx: "Context", request: Any) -> bool:
@@ -39,6 +40,8 @@ def related(field: str, *relations: str, optional: bool = False) -> RelationRule
         if not object_id:
             return optional
         party = ctx.actor.party
+        if "supervisor" in relations and f"{ctx.operation.system}:supervise" in ctx.actor.scopes:
+            return True  # who supervises a system (监管) stands so to all of its objects
         return any(ctx.relations.has(object_id, relation, party) for relation in relations)
 
     return RelationRule(field, relations, check, optional=optional)

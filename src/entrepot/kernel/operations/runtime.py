@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 from opentelemetry.trace import Span, Tracer
+from pydantic_core import PydanticSerializationError
 
 from entrepot.kernel.database import Database, Scope, UnitOfWork
 from entrepot.kernel.database.unit_of_work import NeedsSavepoint
@@ -17,12 +18,13 @@ from entrepot.kernel.operations.canonical import canonical, content_hash
 from entrepot.kernel.operations.clock import Clock
 from entrepot.kernel.operations.context import Actor, Context
 from entrepot.kernel.operations.declaration import Answer, Operation, Request
-from entrepot.kernel.operations.errors import Conflict, Forbidden, Refusal, Unauthorised
+from entrepot.kernel.operations.errors import Conflict, Forbidden, Invalid, Refusal, Unauthorised
 from entrepot.kernel.operations.system import Registry
 from entrepot.kernel.operations.tables import answered
 
 EVENT_STREAM = "events"
-UNSTORED_STATUS = frozenset({401, 403, 429, 503})
+# Nothing was changed, and the same request may succeed later: after signing in, after a pause, after a repair.
+UNSTORED_STATUS = frozenset({401, 403, 429, 500, 503})
 
 
 @dataclass(slots=True)
@@ -61,6 +63,7 @@ class Call:
     id: bytes = b""
     request_hash: bytes = b""
     prepared: Any = None
+    refused: Refusal | None = None
 
 
 @dataclass(slots=True)
@@ -81,14 +84,18 @@ class Runtime:
     # --- before ------------------------------------------------------------------------------------------------
 
     def prepare(self, request: Request[Any], actor: Actor, key: str, door: str) -> Call:
-        """The call of a request, with the digests that its idempotency needs."""
+        """The call of a request, with the digests that its idempotency needs.
+
+        Raises Invalid for a text that no database keeps: one with NUL or half of a surrogate pair.
+        """
         call = Call(request, self.registry.of(request), actor, key, door)
+        text = _storable(request)
         if key:
             call.id = hashlib.blake2b(
                 f"{actor.tenant}\0{actor.id}\0{key}".encode(), digest_size=16, key=self.hash_key
             ).digest()
             call.request_hash = hashlib.blake2b(
-                f"{call.operation.name}\0{request.model_dump_json()}".encode(), digest_size=16, key=self.hash_key
+                f"{call.operation.name}\0{text}".encode(), digest_size=16, key=self.hash_key
             ).digest()
         return call
 
@@ -141,6 +148,8 @@ class Runtime:
             uow.begin_operation(savepoint=savepoint)
             try:
                 self.check_permission(context, call.operation, call.request)
+                if call.refused is not None:
+                    raise call.refused
                 answer = call.operation.handler(context, call.request)
                 uow.end_operation()
                 if uow.locked_rows:
@@ -151,7 +160,7 @@ class Runtime:
                 savepoint = call.operation.needs_savepoint = True
             except Refusal as refusal:
                 uow.refuse_operation()
-                return self.record_refusal(uow, call, refusal, context)
+                return self.record_refusal(uow, call, refusal, random)
         return self._record_answer(uow, call, answer, context)
 
     def ask(self, uow: UnitOfWork, call: Call, random: Random) -> Outcome:
@@ -207,7 +216,7 @@ class Runtime:
     def _record_answer(self, uow: UnitOfWork, call: Call, answer: Answer, context: Context) -> Outcome:
         operation = call.operation
         text = answer.model_dump_json()
-        kept = answer.model_dump_json(exclude=set(operation.hidden_answer)) if operation.hidden_answer else text
+        kept = self.kept(call, Outcome(200, text, answer=answer))
         data = f'{{"request":{_request_json(call)},"answer":{kept}}}'
         self._write_event(uow, context, call, operation.name, _subject(call.operation, call.request, answer), 200, data)
         for kind, extra, subject in context.emitted:
@@ -219,10 +228,17 @@ class Runtime:
             )
         return Outcome(200, text, answer=answer)
 
-    def record_refusal(self, uow: UnitOfWork, call: Call, refusal: Refusal, context: Context | None = None) -> Outcome:
+    @staticmethod
+    def kept(call: Call, outcome: Outcome) -> str:
+        """What of an outcome is stored, and answered to its key from then on: no personal or secret field."""
+        hidden = call.operation.hidden_answer
+        if outcome.answer is None or not hidden:
+            return outcome.json
+        return outcome.answer.model_dump_json(exclude=set(hidden))
+
+    def record_refusal(self, uow: UnitOfWork, call: Call, refusal: Refusal, random: Random) -> Outcome:
         """Leave the event of a refusal and, where the same key must meet the same answer, the answer."""
-        if context is None:
-            context = Context(self, uow, call.actor, call.operation, self.clock.now_us(), Random())
+        context = Context(self, uow, call.actor, call.operation, self.clock.now_us(), random)
         outcome = Outcome.refused(refusal)
         data = f'{{"request":{_request_json(call)},"problem":{outcome.json}}}'
         self._write_event(
@@ -247,6 +263,18 @@ class Runtime:
         digest = content_hash(*fields)
         uow.insert(events, (*fields, digest))
         uow.seal(actor.tenant, EVENT_STREAM, identifier, digest)
+
+
+def _storable(request: Request[Any]) -> str:
+    try:
+        text = request.model_dump_json()
+    except PydanticSerializationError:
+        raise Invalid(
+            "request/broken-character", "A text holds half of a surrogate pair: send whole characters."
+        ) from None
+    if "\\u0000" in text and "\\x00" in repr(request.model_dump()):
+        raise Invalid("request/nul-character", "A text holds the character NUL, which cannot be kept.")
+    return text
 
 
 def _request_json(call: Call) -> str:

@@ -42,6 +42,8 @@ class Resolver:
             claim = foreign(token)
             if claim is not None:
                 tenant, person, organisation, until_us = claim
+                if now_us >= until_us:
+                    raise Unauthorised("sign-in/expired", "This token has expired; sign in again.")
                 actor, until_us = self._actor(tenant, person, organisation, None, token[:3], until_us, now_us)
                 break
         else:
