@@ -48,7 +48,9 @@ class SeedRegion(Request[Seeded]):
     password_hash: Secret[str] = Field(min_length=20, max_length=300)
 
 
-@SeedRegion.command("region.seed", http="POST /seed", scope="region:seed", title=("Seed demo region", "初始化示范区"))
+@SeedRegion.command("region.seed", http="POST /seed", scope="region:seed", title=("Seed demo region", "初始化示范区"),
+    example={"password_hash": "$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA"},
+)  # fmt: skip
 def seed_region(ctx: Context, request: SeedRegion) -> Seeded:
     """Parties straight into the kernel: the demo has no registrar's desk."""
     for firm in FIRMS:

@@ -57,6 +57,7 @@ manifest = System(
             "casework:read",
             "casework:read_all",
             "events:read",
+            "events:supervise",
             "ledger:read",
             "ledger:read_all",
             "reference:read",
