@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,18 @@ def test_the_settings_table_is_complete():
 def test_the_apt_line_is_the_makefiles():
     (line,) = re.findall(r"^APT +:= (.+)$", (CHECKOUT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     assert line in (CHECKOUT / "README.md").read_text(encoding="utf-8").splitlines()
+
+
+def test_every_dependency_has_its_line():
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))
+    wanted = project["project"]["dependencies"] + [
+        entry for group in project["dependency-groups"].values() for entry in group if isinstance(entry, str)
+    ]
+    rows = [row for row in (CHECKOUT / "docs/dependencies.md").read_text(encoding="utf-8").splitlines() if "|" in row]
+    named = {name.strip() for row in rows for name in row.split("|")[1].split(",")}
+    named |= {"opentelemetry-sdk"} if "-sdk" in named else set()
+    missing = {re.split(r"[><=~;]", line)[0].strip() for line in wanted} - named
+    assert not missing, f"docs/dependencies.md gives no reason for {', '.join(sorted(missing))}"
 
 
 @pytest.mark.parametrize("system", sorted(manifest.name for manifest in installed_systems()))
