@@ -7,6 +7,7 @@ which may hold a line twice, as a bank may be asked twice.
 import contextlib
 import os
 import signal
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
@@ -14,9 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from entrepot.kernel.database import Database, Scope, open_database
-from entrepot.kernel.database.schema import from_us
 from entrepot.kernel.operations import (
-    Actor, Answer, Clock, Conflict, Context, Executor, Registry, Request, Runtime, System, SystemClock,
+    Actor,
+    Answer,
+    Clock,
+    Conflict,
+    Context,
+    Executor,
+    Registry,
+    Request,
+    Runtime,
+    System,
+    SystemClock,
 )  # fmt: skip
 from entrepot.kernel.workflows import Flow, WorkflowRunner, Workflows, workflow
 
@@ -158,7 +168,9 @@ class Office:
         self.runner.stop()
         self.executor.stop()
 
-    def begin(self, name: str, id: str, key: str = "", refuse: bool = False, actor: Actor = CLERK, **given: Any) -> None:
+    def begin(
+        self, name: str, id: str, key: str = "", refuse: bool = False, actor: Actor = CLERK, **given: Any
+    ) -> None:
         request = Begin(workflow=f"desk.{name}", id=id, arguments=given, refuse=refuse)
         self.executor.run(request, actor, key or f"begin-{id}")
 
@@ -182,7 +194,9 @@ def office(database: Database, clock: Clock | None = None, **settings: Any) -> I
 def marks(database: Database, tenant: str = TENANT) -> Counter[str]:
     """How often each subject was marked."""
     with database.reader() as uow:
-        rows = uow.read("SELECT subject FROM events WHERE tenant = %s AND type = 'desk.mark' AND status = 200", (tenant,))
+        rows = uow.read(
+            "SELECT subject FROM events WHERE tenant = %s AND type = 'desk.mark' AND status = 200", (tenant,)
+        )
     return Counter(row[0] for row in rows)
 
 
@@ -194,9 +208,15 @@ def output(database: Database, id: str) -> str:
     return str(rows[0][0]) if rows else ""
 
 
-def reopened(url: str) -> Database:
-    """The database as a fresh process sees it."""
-    return open_database(url)
-
-
-__all__ = ["DESK", "Office", "from_us", "marks", "office", "output", "reopened"]
+def work(url: str, stories: list[str], file: str, kill: str = "", tell: bool = True, seconds: float = 60.0) -> None:
+    """A worker process: begins and tells the stories, works until nothing is unfinished. Exits 3 when it never is."""
+    os.environ["DESK_KILL"] = kill
+    database = open_database(url)
+    with office(database) as desk:
+        for story in stories:
+            desk.begin("story", story, file=file)
+            if tell:
+                desk.tell(story, "go", key=f"tell-{story}")
+        drained = desk.runner.drain(seconds)
+    database.close()
+    sys.exit(0 if drained else 3)

@@ -30,7 +30,7 @@ def test_a_story_runs_to_its_end_and_its_state_is_json(database: Database, tmp_p
 
 def test_a_refused_operation_starts_nothing(database: Database) -> None:
     with office(database) as desk:
-        with pytest.raises(Refusal, match="desk/refused|asked to be refused"):
+        with pytest.raises(Refusal, match="asked to be refused"):
             desk.begin("single", "w2", refuse=True)
         desk.begin("single", "w3")
         assert desk.runner.drain(20)
@@ -194,9 +194,10 @@ def test_a_workflow_that_raises_is_counted_as_failed(database: Database) -> None
 def test_what_is_no_json_is_refused_at_the_start(database: Database) -> None:
     with office(database) as desk:
         for value in ({1, 2}, datetime.now(UTC), float("nan")):
-            with pytest.raises((TypeError, ValueError)), desk.database.unit() as uow:
+            with desk.database.unit() as uow:
                 uow.begin_operation()
-                desk.runner.enqueue(uow, TENANT, "desk.single", {"value": value}, "w14")
+                with pytest.raises((TypeError, ValueError)):
+                    desk.runner.enqueue(uow, TENANT, "desk.single", {"value": value}, "w14")
         assert desk.state("w14") == ""
 
 

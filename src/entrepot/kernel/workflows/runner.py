@@ -86,7 +86,6 @@ class WorkflowRunner:
         self._active: set[str] = set()
         self._suspect: set[str] = set()
         self._troubles: dict[str, str] = {}
-        self._turns: dict[str, int] = {}
         for system in registry.systems.values():
             if system.workflows is not None:
                 importlib.import_module(system.workflows)
@@ -107,6 +106,7 @@ class WorkflowRunner:
         serializer = cast(Any, JsonSerializer())
         url = "sqlite:///unused" if self._database.dialect == "sqlite" else self._database.url
         self.leases.renew()
+        logging.getLogger("dbos").handlers.clear()  # one of an earlier start may write to a stream that is closed
         DBOS(
             config={
                 "name": "entrepot",
@@ -228,25 +228,12 @@ class WorkflowRunner:
     # --- for flows -----------------------------------------------------------------------------------------------
 
     def command(self, tenant: str, system: str, request: Request[Any], key: str) -> Json:
-        """Run a command as a system. Raises RuntimeError for what may pass.
-
-        A failure (500) is stored under its key, and has changed nothing: the next attempt has a key of its own.
-        """
+        """Run a command as a system. Raises RuntimeError for what may pass: the executor has stored no answer then."""
         scopes = frozenset(operation.scope for operation in self._registry if operation.system == system)
         actor = Actor.system(tenant, system, scopes)
-        turn = self._turns.get(key, 1)
-        while True:
-            numbered = f"workflow:{key}" if turn == 1 else f"workflow:{key}#{turn}"
-            outcome = self._executor.submit(request, actor, numbered, "workflow").result()
-            if outcome.status != 500:
-                break
-            turn += 1
-            self._turns[key] = turn
-            if not outcome.replayed:
-                break
+        outcome = self._executor.submit(request, actor, f"workflow:{key}", "workflow").result()
         if outcome.status in {429, 500, 503}:
             raise RuntimeError(f"{key}: {outcome.json}")
-        self._turns.pop(key, None)
         return {"answer" if outcome.status == 200 else "problem": orjson.loads(outcome.json)}
 
     def now_us(self) -> int:
