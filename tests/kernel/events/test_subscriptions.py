@@ -86,7 +86,7 @@ def test_a_crash_between_command_and_cursor_repeats_nothing(
 
 
 def test_a_refused_command_is_done_and_a_failed_one_comes_again(database: Database, caplog: pytest.LogCaptureFixture):
-    mode = ["crash"]
+    mode: list[Any] = ["crash"]
     with open_shop(database) as shop:
         happen(shop, 0, 2)
         refusing = Subscription("refusing", "shelf", ("shelf.add",), lambda event: Put(name="x", mode="refuse"))

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -19,6 +20,7 @@ from entrepot.kernel.operations import (
     Invalid,
     ManualClock,
     NotFound,
+    Outcome,
     Personal,
     Registry,
     Request,
@@ -45,6 +47,7 @@ goods = Table(
 memory: dict[str, int] = {}
 turnstile = threading.Event()
 turnstile.set()
+entered = threading.Event()  # a `Wait` holds the writer
 
 
 class Seen(Answer):
@@ -169,6 +172,7 @@ def add(ctx: Context, request: Add) -> Seen:
 
 @Wait.command("shelf.wait", http="POST /waits", scope="shelf:act", title=("Wait", "等"))
 def wait(ctx: Context, request: Wait) -> Seen:
+    entered.set()
     assert turnstile.wait(20)
     return Seen(id="waited")
 
@@ -270,13 +274,20 @@ class Shop:
 
     def together(self, *requests: Request[Any], keys: tuple[str, ...] = ()) -> list[Any]:
         """Outcomes of commands that one group holds: the writer is busy until all of them wait."""
-        turnstile.clear()
-        held = self.executor.submit(Wait(), self.actor(), "")
+        held = self.hold()
         named = keys or ("",) * len(requests)
         futures = [self.executor.submit(r, self.actor(), k) for r, k in zip(requests, named, strict=True)]
         turnstile.set()
         held.result(20)
         return [future.result(20) for future in futures]
+
+    def hold(self) -> "Future[Outcome]":
+        """Hold the writer until the turnstile opens."""
+        turnstile.clear()
+        entered.clear()
+        held = self.executor.submit(Wait(), self.actor(), "")
+        assert entered.wait(20)
+        return held
 
     def rows(self, sql: str = "SELECT id, weight FROM shelf_goods ORDER BY id") -> list[tuple[Any, ...]]:
         with self.database.reader() as uow:

@@ -26,7 +26,6 @@ from tests.kernel.operations.shelf import (
     Sly,
     Someone,
     Tell,
-    Wait,
     memory,
     open_shop,
     turnstile,
@@ -159,15 +158,15 @@ def test_an_error_in_a_group_harms_no_other(shop: Shop, caplog: pytest.LogCaptur
 
 def test_an_internal_error_leaves_an_event_and_nothing_else(shop: Shop):
     outcome = shop.outcome(Put(name="a", mode="crash"), "k")
-    assert (outcome.status, outcome.problem["type"]) == (500, "https://entrepot.dev/problems/internal")
+    assert outcome.status == 500
+    assert json.loads(outcome.json)["type"] == "https://entrepot.dev/problems/internal"
     assert shop.rows() == []
     assert memory == {}
     assert [(kind, status) for kind, _, status, _ in shop.events()] == [("shelf.put", 500)]
 
 
 def test_the_writer_survives_whoever_gives_up_waiting(shop: Shop):
-    turnstile.clear()
-    shop.executor.submit(Wait(), shop.actor())
+    shop.hold()
     given_up = shop.executor.submit(Put(name="a"), shop.actor())
     assert given_up.cancel()
     turnstile.set()
@@ -177,13 +176,9 @@ def test_the_writer_survives_whoever_gives_up_waiting(shop: Shop):
 
 def test_too_much_waiting_work_is_refused_and_may_come_again(database: Database):
     with open_shop(database, writers=1, max_waiting=3) as shop:
-        turnstile.clear()
-        held = shop.executor.submit(Wait(), shop.actor())
-        while shop.executor.waiting():
-            pass
+        held = shop.hold()
         futures = [shop.executor.submit(Put(name=f"n{n}"), shop.actor(), f"k{n}") for n in range(5)]
-        refused = [future.result(1).problem for future in futures[3:]]
-        assert [problem["status"] for problem in refused] == [503, 503]
+        assert [future.result(1).status for future in futures[3:]] == [503, 503]
         turnstile.set()
         held.result(20)
         assert [future.result(20).status for future in futures[:3]] == [200] * 3

@@ -92,6 +92,6 @@ def _answer(response: httpx.Response) -> Json:
         answer = dict(response.json())
     except (ValueError, TypeError) as error:
         raise BankUnreachable(f"{asked}: an answer that is not JSON") from error
-    if answer.get("state") not in STATES:
+    if str(answer.get("state")) not in STATES:
         raise BankUnreachable(f"{asked}: an answer without a known state")
     return {"state": answer["state"], "reference": str(answer.get("reference", ""))}
