@@ -93,7 +93,8 @@ def _round(url: str, folder: Path, bank_url: str, number: int, chance: random.Ra
 def _check(url: str, folder: Path, bank_url: str, bank_books: Bank) -> None:
     settings = load_settings({}, data_dir=folder, database_url=url, mqtt_port=0)
     application = Entrepot(settings, systems=[*installed_systems(), manifest])
-    use(HttpBank(bank_url))
+    channel = HttpBank(bank_url)
+    use(channel)
     application.start_threads()
     try:
         promises = _promises(folder / "journal.jsonl")
@@ -106,6 +107,7 @@ def _check(url: str, folder: Path, bank_url: str, bank_books: Bank) -> None:
         application.stop_threads()
         application.telemetry.close()
         application.close()
+        channel.close()
     assert verify_books(settings, "lanzhou") == []
 
 
