@@ -32,7 +32,7 @@ from entrepot.systems.warehousing.operations import GoodsIn, IssueReceipt
 from entrepot.web import build_web
 
 TENANT = "lanzhou"
-PASSWORD = "a long enough password"  # noqa: S105 - of invented people
+PASSWORD = "a long enough password"
 START = datetime(2008, 7, 3, 2, 0, tzinfo=UTC)
 GAUGE_KEY = sha256(b"gauge of the generated tests").digest()
 # What every operation leaves behind, also a refused one: its event, the event's place in the chain, the stored answer.
@@ -108,7 +108,7 @@ class Region:
                 if table.name in TRACES:
                     continue
                 where = "WHERE tenant = %s" if "tenant" in table.columns else ""
-                rows = uow.read(f"SELECT * FROM {table.name} {where}", (tenant,) if where else ())  # noqa: S608
+                rows = uow.read(f"SELECT * FROM {table.name} {where}", (tenant,) if where else ())
                 found[table.name] = sorted(rows, key=repr)
         return found
 
@@ -126,17 +126,22 @@ class Region:
         assert self.application.executor.waiting() == 0
 
 
-@contextmanager
-def seeded(database_url: str, folder: Path, **settings: Any) -> Iterator[Region]:
-    """The region up to a loan that waits for approval; executor running, nothing else started."""
-    clock = ManualClock(START)
-    application = Entrepot(
-        Settings(data_dir=folder / "data", database_url=database_url, mqtt_port=0, rate_limits=False, **settings),
+def assembled(database_url: str, folder: Path, clock: ManualClock, **settings: Any) -> Entrepot:
+    """The application on a database, nothing of it started."""
+    return Entrepot(
+        Settings(data_dir=folder / "data", database_url=database_url, mqtt_port=0, **settings),
         clock=clock,
         systems=[*installed_systems(), manifest],
         database=open_database(database_url, durable=False),
         seed=1,
     )
+
+
+@contextmanager
+def seeded(database_url: str, folder: Path) -> Iterator[Region]:
+    """The region up to a loan that waits for approval; executor running, nothing else started."""
+    clock = ManualClock(START)
+    application = assembled(database_url, folder, clock, rate_limits=False)
     application.executor.start()
     region = Region(application, clock, cast_of(application.executor, TENANT))
     try:

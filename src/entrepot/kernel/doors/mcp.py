@@ -74,12 +74,16 @@ class McpDoor:
         key = str(arguments.pop(KEY_ARGUMENT, "")) if operation.kind == "command" else ""
         if operation.kind == "command" and not key:
             key = secrets.token_hex(16)
+        actor = self._door.anonymous
         try:
             actor = self._actor(ctx)
             request = parse_json(operation, orjson.dumps(arguments), {})
         except Refusal as refusal:
+            if refusal.status == 401:
+                self._door.leave_event(operation, actor, refusal, "mcp")
             return Outcome.refused(refusal)
         if self._door.limiter is not None and (refused := self._door.limiter.check(actor, operation)):
+            self._door.leave_event(operation, actor, refused, "mcp")
             return Outcome.refused(refused)
         return await self._door.executor.outcome(request, actor, key, "mcp")
 

@@ -1,5 +1,6 @@
 """REST: one route for each operation under `/v1/<system>/…`, as plain Starlette handlers over the declared types."""
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -27,6 +28,7 @@ from entrepot.kernel.operations import Request as OperationRequest
 Resolve = Callable[[str], Actor]
 KEY_HEADER = "idempotency-key"
 MAX_KEY_LENGTH = 255
+INTEGER = re.compile(r"-?[0-9]{1,18}")
 PROBLEM_JSON = "application/problem+json"
 Parsed = OperationRequest[Answer]
 
@@ -74,22 +76,22 @@ class RestDoor:
     async def handle(self, operation: Operation, request: Request) -> Outcome:
         """Read, sign in, limit, run. Every refusal becomes an outcome."""
         actor = self.anonymous
+        door = "cli" if request.headers.get("x-entrepot-door") == "cli" else "rest"
         try:
             actor = self._actor(request)
             key = _key(operation, request)
             parsed = await self._parse(operation, request)
         except Refusal as refusal:
             if refusal.status == 401:
-                self._leave_event(operation, actor, refusal)
+                self.leave_event(operation, actor, refusal, door)
             return Outcome.refused(refusal)
         except ClientDisconnect:
             return Outcome.refused(BadRequest("http/disconnected", "The connection ended before the request did."))
         if self.limiter is not None:
             refused = self.limiter.check(actor, operation)
             if refused is not None:
-                self._leave_event(operation, actor, refused)
+                self.leave_event(operation, actor, refused, door)
                 return Outcome.refused(refused)
-        door = "cli" if request.headers.get("x-entrepot-door") == "cli" else "rest"
         return await self.executor.outcome(parsed, actor, key, door)
 
     def _actor(self, request: Request) -> Actor:
@@ -122,8 +124,9 @@ class RestDoor:
             chunks.append(chunk)
         return b"".join(chunks)
 
-    def _leave_event(self, operation: Operation, actor: Actor, refusal: Refusal) -> None:
-        self.executor.refuse(operation, operation.request.model_construct(), actor, refusal, "rest")
+    def leave_event(self, operation: Operation, actor: Actor, refusal: Refusal, door: str) -> None:
+        """Record what a door refused by itself: a dead token, a rate limit."""
+        self.executor.refuse(operation, operation.request.model_construct(), actor, refusal, door)
 
 
 def route_path(operation: Operation) -> str:
@@ -137,17 +140,23 @@ def path_fields(operation: Operation) -> list[str]:
 
 
 def parse_json(operation: Operation, body: bytes, path: dict[str, Any]) -> Parsed:
-    """The request in a JSON body, completed with the fields of the path. Raises BadRequest, Invalid."""
+    """The request in a JSON body, completed with the fields of the path. Raises BadRequest, Invalid.
+
+    JSON has types of its own: `"100"` or `true` is no amount, and is refused rather than guessed.
+    """
     try:
         if not path:
-            return operation.request.model_validate_json(body or b"{}")
+            return operation.request.model_validate_json(body or b"{}", strict=True)
         content = orjson.loads(body or b"{}")
         if not isinstance(content, dict):
             raise BadRequest("http/not-an-object", "The body must be a JSON object.")
-        for name, value in path.items():
-            if name in content and content[name] != value:
+        for name, text in path.items():
+            if operation.request.model_fields[name].annotation is int and INTEGER.fullmatch(text):
+                text = int(text)
+            if name in content and content[name] != text:
                 raise Invalid("http/path-differs", f"The field {name} differs between the path and the body.")
-        return operation.request.model_validate_json(orjson.dumps({**content, **path}))
+            content[name] = text
+        return operation.request.model_validate_json(orjson.dumps(content), strict=True)
     except ValidationError as error:
         raise validation_refusal(error) from None
     except orjson.JSONDecodeError as error:
