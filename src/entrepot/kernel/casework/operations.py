@@ -133,10 +133,7 @@ def get_case(ctx: Context, request: GetCase) -> CaseDetail:
             )
             for e in ctx.cases.history(request.case_id)
         ],
-        steps=[
-            StepView(action=a.name, title=a.title[0], title_zh=a.title[1], needs=list(a.needs))
-            for a in steps
-        ],
+        steps=[StepView(action=a.name, title=a.title[0], title_zh=a.title[1], needs=list(a.needs)) for a in steps],
     )
 
 

@@ -84,7 +84,8 @@ class WorkflowRunner:
         self._signals = 0
         self._signalled = threading.Condition()
         self._active: set[str] = set()
-        self._suspect: set[str] = set()
+        self._idle_since: dict[str, float] = {}
+        self._patience_s = dead_after_s
         self._troubles: dict[str, str] = {}
         for system in registry.systems.values():
             if system.workflows is not None:
@@ -148,10 +149,10 @@ class WorkflowRunner:
             time.sleep(0.02)
         if self._active:
             log.warning("%d workflows were still in a step when the worker stopped", len(self._active))
+        self._thread.join(timeout=30)
         self._client.destroy()
         self._client = None
         DBOS.destroy()
-        self._thread.join(timeout=30)
         self._engine.dispose()
         self.leases.give_up()
 
@@ -305,12 +306,14 @@ class WorkflowRunner:
             DBOS._recover_pending_workflows(dead)
 
     def _claim_again(self) -> None:
-        """Queue what this worker claimed but never began: an error between the two would leave it for ever."""
+        """Queue what this worker claimed long ago and never began: an error between the two would leave it for ever."""
+        now = time.monotonic()
         idle = self.leases.held() - self._active
-        again, self._suspect = idle & self._suspect, idle
-        for stored in again - self._active:
-            log.warning("workflow %s was claimed and not begun; it is queued again", stored)
-            DBOS.resume_workflow(stored, queue_name=QUEUE)
+        self._idle_since = {stored: self._idle_since.get(stored, now) for stored in idle}
+        for stored, since in self._idle_since.items():
+            if now - since > self._patience_s and stored not in self._active:
+                log.warning("workflow %s was claimed and not begun; it is queued again", stored)
+                DBOS.resume_workflow(stored, queue_name=QUEUE)
 
 
 def _stored(tenant: str, workflow_id: str) -> str:
