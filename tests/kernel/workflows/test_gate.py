@@ -14,7 +14,7 @@ from entrepot.kernel.operations.runtime import Outcome
 from entrepot.kernel.workflows.engine import workflow_engine
 from tests.kernel.workflows.desk import CLERK, Mark, marks, office
 
-LONGEST_S = 5.0  # takes 1.4 s; without the gate 7 to 40 s in this very test
+LONGEST_S = 5.0  # takes 1.4 s; without the gate 7 to 40 s where an fsync takes its time
 
 
 def test_a_busy_writer_does_not_starve_workflows(database_url: str) -> None:
