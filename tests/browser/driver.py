@@ -172,6 +172,7 @@ def serving(folder: Path, patience_s: float = 60.0) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("ENTREPOT_", "PYTEST"))}
+    (folder / "none.toml").touch()  # settings of the developer's own must not reach the test
     environment |= {"ENTREPOT_MQTT_PORT": "0", "ENTREPOT_SETTINGS": str(folder / "none.toml")}
     log = (folder / "server.log").open("w", encoding="utf-8")
     command = [sys.executable, "-c", "from entrepot.cli import app; app()", "serve", "--demo"]
