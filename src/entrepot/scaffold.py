@@ -27,12 +27,15 @@ def write_system(name: str, checkout: Path) -> list[Path]:
     if target.exists() or tests.exists():
         raise ScaffoldError(f"{target} or {tests} exists already; nothing was written")
     noun = name.removesuffix("s") if name.endswith("s") and len(name) > 4 else name
-    contract = ", ".join(sorted((f"Get{noun.capitalize()}", f"{noun.capitalize()}View")))
+    title = noun.capitalize()
+    contract = ", ".join(sorted((f"Get{title}", f"{title}View")))
+    listed = ", ".join(sorted((f"Create{title}", f"List{title}s", f"{title}List")))
     words = {
         "NAME": name,
         "CONTRACT": contract,
+        "LISTED": listed,
         "TITLE": name.capitalize(),
-        "Noun": noun.capitalize(),
+        "Noun": title,
         "noun": noun,
         "NOUN": noun[:3],
     }
@@ -229,27 +232,37 @@ def _view(item: <<Noun>>) -> <<Noun>>View:
 """Console pages of <<NAME>>: they call operations and hold no logic."""
 
 from entrepot.console import Desk, page
-from entrepot.console.widgets import Column, operation_button, panel, table, when
-from entrepot.systems.<<NAME>>.operations import Create<<Noun>>, List<<Noun>>s
+from entrepot.console.forms import Ask, action, ask_and_do
+from entrepot.console.widgets import Column, panel, table, when
+from entrepot.systems.<<NAME>>.operations import <<LISTED>>
+
+EMPTY = (("Nothing here yet", "暂无内容"), ("Create the first one.", "请先新建。"))
 
 
 @page("/<<NAME>>", ("<<TITLE>>", "<<TITLE>>"), icon="category", scope="<<NAME>>:read", group=("Systems", "系统"))
 async def overview(desk: Desk) -> None:
-    """A table with a button to add to it."""
-    answer = await desk.ask(List<<Noun>>s())
+    """A table with a button to add to it, drawn anew after each change."""
+    await desk.part(lambda: desk.ask(List<<Noun>>s()), lambda found: _items(desk, found))
+
+
+def _items(desk: Desk, found: <<Noun>>List) -> None:
+    columns = (
+        Column(("Title", "标题"), lambda item: item.title),
+        Column(("Created", "创建时间"), lambda item: when(item.created_at)),
+    )
     with panel(desk, ("<<TITLE>>", "<<TITLE>>")) as header:
-        table(
-            desk,
-            (
-                Column(("Title", "标题"), lambda item: item.title),
-                Column(("Created", "创建时间"), lambda item: when(item.created_at)),
-            ),
-            answer.items,
-            (("Nothing here yet", "暂无内容"), ("Create the first one.", "请先新建。")),
-        )
+        table(desk, columns, found.items, EMPTY)
     with header:
-        assert Create<<Noun>>.operation is not None
-        operation_button(desk, Create<<Noun>>.operation, {"owner": desk.actor.party}, primary=True)
+        action(desk, "<<NAME>>.create", lambda: _create(desk), primary=True)
+
+
+def _create(desk: Desk) -> None:
+    ask_and_do(
+        desk,
+        ("New <<noun>>", "新建"),
+        [Ask("title", ("Title", "标题"))],
+        lambda values: Create<<Noun>>(owner=desk.actor.party, **values),
+    )
 ''',
 }
 
