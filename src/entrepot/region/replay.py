@@ -95,6 +95,7 @@ class World:
         self.database = database or open_database(f"sqlite:///{folder / 'replay.db'}", durable=False)
         self.database.create_all()
         self.started: list[dict[str, Any]] = []
+        self.bank: Callable[[dict[str, Any]], str] = lambda instruction: "confirmed"
         keyring, signer, store = (
             Keyring(b"\1" * 32, entropy=Random(seed).randbytes),
             LocalKey("ed25519", b"\2" * 32),
@@ -144,13 +145,17 @@ class World:
         assert taken.accepted == 1, f"the replayed reading was refused: {taken.refused}"
 
     def settle(self) -> None:
-        """The bank confirms what was instructed."""
+        """The bank answers what was instructed: it confirms, unless `bank` says "failed", "returned" or "pending"."""
+        waiting = []
         while self.started:
             instruction = self.started.pop(0)
-            request = SettleInstruction(
-                instruction_id=instruction["id"], outcome="confirmed", bank_reference="replayed"
-            )
+            outcome = self.bank(instruction)
+            if outcome == "pending":
+                waiting.append(instruction)
+                continue
+            request = SettleInstruction(instruction_id=instruction["id"], outcome=outcome, bank_reference="replayed")
             self._system("tradefinance", request, f"settle:{instruction['id']}")
+        self.started.extend(waiting)
 
     def move_to(self, instant: datetime) -> None:
         """Move the clock, firing every timer on the way at its own time."""
@@ -213,7 +218,7 @@ def _begin(world: World, opening: tuple[date, int], count: int, random: Random) 
         facility_id = seed_facility(world.cast, number)
         world.cast.run("per_chen", PledgeGoods(facility_id=facility_id, receipt_id=receipt.id), f"pledge:{number}")
         limit = world.facility(facility_id).limit
-        drawn = limit * (60 if count == 1 else random.randint(45, 100)) // 100 if count > 1 else limit
+        drawn = limit if count == 1 else limit * random.randint(45, 100) // 100
         loan = world.cast.run("per_chen", RequestLoan(facility_id=facility_id, amount=drawn), f"loan:{number}")
         world.cast.run("per_zhao", ApproveLoan(loan_id=loan.id), f"approve:{number}")
         world.settle()

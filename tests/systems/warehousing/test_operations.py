@@ -2,14 +2,18 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
 from entrepot.kernel.ledger import verify
 from entrepot.kernel.operations import Conflict, Forbidden, Outcome
+from entrepot.region.plan import PEOPLE
 from entrepot.region.replay import World
-from entrepot.systems.tradefinance.operations import PledgeGoods
-from entrepot.systems.warehousing.contract import GetReceipt, HoldReceipt, ReleaseReceipt
+from entrepot.systems.tradefinance.agreements import OpenFacility, SignAgreement
+from entrepot.systems.tradefinance.operations import PledgeGoods, ReleasePledge
+from entrepot.systems.tradefinance.queries import GetFacility
+from entrepot.systems.warehousing.contract import DisposeReceipt, GetReceipt, HoldReceipt, ReleaseReceipt
 from entrepot.systems.warehousing.operations import (
     CancelReceipt,
     GoodsIn,
@@ -90,21 +94,63 @@ def test_the_same_receipt_pledged_by_fifty_at_once_is_pledged_once(story: Story)
 
 
 def test_only_the_creditor_releases(story: Story):
+    pledge = story.pledge()
+    cast = story.world.cast
+    refused("permission/no-relation", lambda: cast.run("per_sun", ReleasePledge(pledge_id=pledge)))
+    refused("permission/no-scope", lambda: cast.run("per_chen", ReleasePledge(pledge_id=pledge)))
+    cast.run("per_li", ReleasePledge(pledge_id=pledge))
+    assert cast.run("per_chen", GetReceipt(receipt_id=story.receipt)).state == "issued"
+
+
+def test_nobody_holds_releases_or_passes_goods_past_the_lending_system(story: Story):
     story.pledge()
-    refused(
-        "permission/no-relation",
-        lambda: story.world.cast.run("per_sun", ReleaseReceipt(receipt_id=story.receipt)),
-    )
-    refused("permission/no-scope", lambda: story.world.cast.run("per_chen", ReleaseReceipt(receipt_id=story.receipt)))
+    for person in PEOPLE:
+        for request in (
+            HoldReceipt(receipt_id=story.receipt, in_favour_of="org_xibank", reference="x"),
+            ReleaseReceipt(receipt_id=story.receipt),
+            DisposeReceipt(receipt_id=story.receipt, buyer="org_lanbank", reference="x"),
+        ):
+            refused("permission/no-scope", partial(story.world.cast.run, person.id, request))
 
 
 def test_another_traders_receipt_is_not_mine_to_pledge(story: Story):
+    cast = story.world.cast
+    theirs = facility_of(story, "per_ma", "org_silu")
     refused(
         "permission/no-relation",
-        lambda: story.world.cast.run(
-            "per_ma", HoldReceipt(receipt_id=story.receipt, in_favour_of="org_xibank", reference="x")
-        ),
+        lambda: cast.run("per_ma", PledgeGoods(facility_id=theirs, receipt_id=story.receipt)),
     )
+    assert cast.run("per_chen", GetReceipt(receipt_id=story.receipt)).state == "issued"
+
+
+def facility_of(story: Story, trader: str, borrower: str) -> str:
+    """A facility of the second bank for a trader, signed by all three; its id."""
+    cast = story.world.cast
+    opened = cast.run(
+        "per_sun",
+        OpenFacility(lender="org_xibank", borrower=borrower, custodian="org_cangchu", disposal_buyer="org_exchange"),
+    )
+    for signer in ("per_sun", trader, "per_wang"):
+        cast.run(signer, SignAgreement(facility_id=opened.id))
+    return opened.id
+
+
+def test_the_same_goods_pledged_to_two_banks_by_fifty_at_once_are_pledged_once(story: Story):
+    world = story.world
+    banks = [story.facility, facility_of(story, "per_chen", "org_huanghe")]
+    actor = world.cast.actor("per_chen")
+
+    def pledge(number: int) -> Outcome:
+        request = PledgeGoods(facility_id=banks[number % 2], receipt_id=story.receipt)
+        return world.executor.submit(request, actor, f"banks-{number}").result()
+
+    with ThreadPoolExecutor(50) as pool:
+        outcomes = list(pool.map(pledge, range(50)))
+    assert sorted(outcome.status for outcome in outcomes) == [200] + [409] * 49
+    receipt = world.cast.run("per_chen", GetReceipt(receipt_id=story.receipt))
+    assert (receipt.state, receipt.quantity_kg) == ("pledged", 10_000_000)
+    assert sum(world.cast.run("per_chen", GetFacility(facility_id=bank)).collateral_kg for bank in banks) == 10_000_000
+    assert verify(world.database, "lanzhou", world.clock.now_us()) == []
 
 
 def test_a_transferred_receipt_belongs_to_the_new_owner(story: Story):

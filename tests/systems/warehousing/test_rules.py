@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrepot.systems.warehousing.rules import agrees, litres_at, sense, supported, volume_correction
+from entrepot.systems.warehousing.rules import agrees, density_at_15, litres_at, sense, supported, volume_correction
 
 TABLE = [[0, 0], [1_000, 50_000], [2_000, 120_000], [10_000, 900_000]]
 
@@ -35,6 +35,18 @@ def test_correction_there_and_back_is_nothing(density: float, temperature: float
     there = volume_correction(density, temperature, 20.0)
     back = volume_correction(density, 20.0, temperature)
     assert there * back == pytest.approx(1.0, rel=1e-12)
+
+
+@given(st.floats(650, 1_050), st.floats(-40, 90))
+def test_the_density_at_15_degrees_gives_the_density_seen(density_15: float, temperature: float):
+    seen = density_15 * volume_correction(density_15, temperature)
+    assert density_at_15(seen, temperature) == pytest.approx(density_15, rel=1e-6)
+
+
+def test_the_volume_at_20_degrees_is_corrected_with_the_density_at_15():
+    # 850 kg/m³ at 15 °C: the factor is 0.991481 at 25 °C (above) and 0.995746 at 20 °C; 461.25 m³ are seen at 25 °C.
+    seen = sense(TABLE, 5_500, 0, 25.0, 850 * 0.991481)
+    assert seen.litres_20 == pytest.approx(461_250 * 0.991481 / 0.995746, abs=1)
 
 
 def test_water_is_not_lent_against():

@@ -33,7 +33,6 @@ manifest = System(
             "tradefinance:read",
             "tradefinance:sign",
             "tradefinance:lend",
-            "warehousing:creditor",
             "casework:read",
             "casework:act",
             "reference:read",

@@ -36,6 +36,7 @@ DISPOSAL = define(
         (
             Action("offer", ("Offered for sale", "挂牌出售"), ("noticed",), "offered", ("system",)),
             Action("sell", ("Sold", "已成交"), ("noticed", "offered"), "sold", ("system",)),
+            Action("reopen", ("Not sold", "流拍"), ("offered",), "noticed", ("system",)),
             Action("withdraw", ("Withdrawn", "已撤回"), ("noticed",), "withdrawn", ("system",)),
         ),
         states={
@@ -111,6 +112,24 @@ def give_notice(ctx: Context, facility: Facility, at: Position) -> Facility:
     ctx.timers.at(deadline, timed.Dispose(facility_id=facility.id, case_id=case_id), key=f"disposal:{case_id}")
     _notify(ctx, facility, "disposal", ("Notice of disposal", "处置通知"), at, deadline)
     return facilities(ctx).change(facility, call_case="", disposal_case=case_id)
+
+
+def on_sale(ctx: Context, facility: Facility) -> bool:
+    """Whether the goods are offered to a buyer who has not paid yet: until then they stay as they were offered."""
+    return bool(facility.disposal_case) and ctx.cases.get(facility.disposal_case).state == "offered"
+
+
+def put_off(ctx: Context, facility: Facility, *, hours: int = 0) -> datetime:
+    """The sale did not come about: notice is given once more, or another look is taken after some working hours."""
+    if on_sale(ctx, facility):
+        ctx.cases.act(facility.disposal_case, "reopen")
+    deadline = working_deadline(ctx.now, hours=hours or facility.notice_hours)
+    request = timed.Dispose(facility_id=facility.id, case_id=facility.disposal_case)
+    ctx.timers.at(deadline, request, key=f"disposal:{facility.disposal_case}")
+    if not hours:
+        at = position(ctx, facility, allow_stale=True)
+        _notify(ctx, facility, "disposal", ("Not sold: new date of disposal", "流拍：另行处置通知"), at, deadline)
+    return deadline
 
 
 def cure(ctx: Context, facility: Facility) -> Facility:

@@ -8,7 +8,7 @@ from entrepot.kernel.ledger import Transfer
 from entrepot.kernel.operations import Context
 from entrepot.kernel.reference import REGION
 from entrepot.systems.tradefinance.model import Facility, Instruction, Loan, Pledge, Valuation
-from entrepot.systems.tradefinance.rules import accrue, collateral_value, loan_to_value_bp
+from entrepot.systems.tradefinance.rules import Accrual, accrue, collateral_value, loan_to_value_bp
 
 CURRENCY = "CNY"
 OWED = "owed"
@@ -76,22 +76,32 @@ def claim_accounts(ctx: Context, facility: Facility) -> tuple[int, int, int]:
 
 
 def owed(ctx: Context, facility: Facility) -> tuple[int, int]:
-    """Principal and interest that the borrower owes."""
+    """Principal and interest that the borrower owes by the books."""
     _, principal, interest = claim_accounts(ctx, facility)
     return ctx.ledger.balance(principal).posted, ctx.ledger.balance(interest).posted
 
 
 def accrue_to_today(ctx: Context, facility: Facility) -> Facility:
     """Book the interest since it was booked last; the facility as it is then."""
-    until, since = today(ctx), date.fromisoformat(facility.accrued_to)
-    if until <= since:
+    if today(ctx) <= date.fromisoformat(facility.accrued_to):
         return facility
-    issuing, principal_account, interest_account = claim_accounts(ctx, facility)
-    principal = ctx.ledger.balance(principal_account).posted
-    accrual = accrue(principal, facility.rate_bp, since, until, facility.day_count, facility.carry)  # type: ignore[arg-type]
+    issuing, _, interest_account = claim_accounts(ctx, facility)
+    accrual = _unbooked(ctx, facility, owed(ctx, facility)[0])
     if accrual.interest:
         ctx.ledger.transfer(issuing, interest_account, accrual.interest, reference=f"interest {facility.id}")
-    return facilities(ctx).change(facility, accrued_to=until.isoformat(), carry=accrual.carry)
+    return facilities(ctx).change(facility, accrued_to=today(ctx).isoformat(), carry=accrual.carry)
+
+
+def owed_today(ctx: Context, facility: Facility) -> tuple[int, int]:
+    """Principal and interest that the borrower owes, with the interest that is not booked yet."""
+    principal, interest = owed(ctx, facility)
+    return principal, interest + _unbooked(ctx, facility, principal).interest
+
+
+def _unbooked(ctx: Context, facility: Facility, principal: int) -> Accrual:
+    since = date.fromisoformat(facility.accrued_to)
+    until = max(since, today(ctx))
+    return accrue(principal, facility.rate_bp, since, until, facility.day_count, facility.carry)  # type: ignore[arg-type]
 
 
 def pay_down(ctx: Context, facility: Facility, interest: int, principal: int, reference: str) -> None:
@@ -106,6 +116,11 @@ def pay_down(ctx: Context, facility: Facility, interest: int, principal: int, re
         ctx.ledger.post(transfers, reference=reference)
 
 
+def on_its_way(ctx: Context, facility: Facility, kind: str) -> int:
+    """Fen of a kind of instruction that the bank has not answered."""
+    return sum(i.amount for i in instructions(ctx).list(facility_id=facility.id, kind=kind, state="instructed"))
+
+
 def pledged_kg(ctx: Context, facility: Facility) -> int:
     """Kilograms pledged for the facility, from the encumbrances on the ledger."""
     standing = pledges(ctx).list(facility_id=facility.id, state="active")
@@ -114,7 +129,7 @@ def pledged_kg(ctx: Context, facility: Facility) -> int:
 
 def position(ctx: Context, facility: Facility, *, allow_stale: bool = False) -> Position:
     """Debt, collateral and loan-to-value now. Raises Invalid for a stale price, NotFound for none."""
-    principal, interest = owed(ctx, facility)
+    principal, interest = owed_today(ctx, facility)
     kilograms = pledged_kg(ctx, facility)
     if not kilograms and not principal and not interest:
         return Position(0, 0, 0, 0, 0, 0)

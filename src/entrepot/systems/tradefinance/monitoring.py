@@ -3,11 +3,13 @@
 from pydantic import Field
 
 from entrepot.kernel.operations import Answer, Conflict, Context, Request
-from entrepot.systems.tradefinance.assessment import assess, cure, give_notice
-from entrepot.systems.tradefinance.books import accrue_to_today, facilities, position
-from entrepot.systems.tradefinance.rules import BASIS, level
+from entrepot.systems.tradefinance.assessment import assess, cure, give_notice, put_off
+from entrepot.systems.tradefinance.books import accrue_to_today, cash, facilities, instructions, on_its_way, position
+from entrepot.systems.tradefinance.rules import BASIS, level, loan_to_value_bp
 from entrepot.systems.tradefinance.settlement import instruct
-from entrepot.systems.tradefinance.timed import Dispose, ExpireCall, Followed
+from entrepot.systems.tradefinance.timed import Dispose, ExpireCall, Followed, PayAgain
+
+WAIT_FOR_BANK_HOURS = 1
 
 
 class Revalued(Answer):
@@ -83,7 +85,10 @@ def expire_call(ctx: Context, request: ExpireCall) -> Followed:
     example={"facility_id": "fac_0", "case_id": "cas_0"},
 )
 def dispose(ctx: Context, request: Dispose) -> Followed:
-    """Sell at the valuation less the agreed discount; the goods pass when the buyer's money has come."""
+    """Sell at the valuation less the agreed discount; the goods pass when the buyer's money has come.
+
+    Put off while a repayment that would cure it is with the bank, and while the buyer has not the money.
+    """
     facility = facilities(ctx).lock(request.facility_id)
     if facility.disposal_case != request.case_id:
         return Followed(id=facility.id, result="nothing")
@@ -92,9 +97,34 @@ def dispose(ctx: Context, request: Dispose) -> Followed:
     if at.ltv_bp < facility.warning_bp:
         cure(ctx, facility)
         return Followed(id=facility.id, result="withdrawn")
+    left = at.debt - on_its_way(ctx, facility, "repayment")
+    if loan_to_value_bp(left, at.value) < facility.warning_bp:
+        put_off(ctx, facility, hours=WAIT_FOR_BANK_HOURS)
+        return Followed(id=facility.id, result="put off")
     proceeds = at.value * (BASIS - facility.disposal_discount_bp) // BASIS
     if proceeds <= 0:
         raise Conflict("tradefinance/nothing-to-sell", f"{facility.id} has no goods that could be sold.")
+    if ctx.ledger.balance(cash(ctx, facility.disposal_buyer)).available < proceeds:
+        put_off(ctx, facility)
+        return Followed(id=facility.id, result="put off")
     ctx.cases.act(facility.disposal_case, "offer", f"{at.kilograms} kg at {at.price} fen/t less the agreed discount")
     instruct(ctx, facility, "sale", debtor=facility.disposal_buyer, creditor=facility.lender, amount=proceeds)
     return Followed(id=facility.id, result="offered")
+
+
+@PayAgain.command(
+    "tradefinance.pay_again",
+    http="POST /instructions/{instruction_id}/repetition",
+    scope="tradefinance:operate",
+    title=("Pay again", "重新付款"),
+    subject="instruction_id",
+    example={"instruction_id": "ins_0"},
+)
+def pay_again(ctx: Context, request: PayAgain) -> Followed:
+    """What is due to the borrower stays due until the bank has paid it."""
+    refused = instructions(ctx).get(request.instruction_id)
+    if refused.kind != "surplus" or refused.state not in {"failed", "returned"}:
+        return Followed(id=refused.id, result="nothing")
+    facility = facilities(ctx).lock(refused.facility_id)
+    again = instruct(ctx, facility, "surplus", debtor=refused.debtor, creditor=refused.creditor, amount=refused.amount)
+    return Followed(id=again.id, result="instructed")

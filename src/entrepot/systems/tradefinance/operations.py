@@ -13,23 +13,22 @@ from entrepot.kernel.operations import (
     related,
     requester_of,
 )
-from entrepot.systems.tradefinance.assessment import assess
+from entrepot.systems.tradefinance.assessment import assess, on_sale
 from entrepot.systems.tradefinance.books import (
     accrue_to_today,
     cash,
-    claim_accounts,
     facilities,
     instructions,
     loans,
+    on_its_way,
     owed,
-    pay_down,
     pledges,
     position,
 )
 from entrepot.systems.tradefinance.contract import FacilityView, LoanView
-from entrepot.systems.tradefinance.model import Facility, Instruction, Loan, Pledge
+from entrepot.systems.tradefinance.model import Facility, Loan, Pledge
 from entrepot.systems.tradefinance.rules import advance_limit, loan_to_value_bp
-from entrepot.systems.tradefinance.settlement import instruct, realise
+from entrepot.systems.tradefinance.settlement import book, follow_failure, instruct
 from entrepot.systems.tradefinance.views import facility_view, loan_view
 from entrepot.systems.warehousing.contract import GetReceipt, HoldReceipt, ReleaseReceipt
 
@@ -70,6 +69,7 @@ def pledge_goods(ctx: Context, request: PledgeGoods) -> Pledged:
     """Goods, claim and record in one transaction; a top-up is a pledge too and may cure a margin call."""
     facility = facilities(ctx).lock(request.facility_id)
     _must_be_active(facility)
+    _must_not_be_on_sale(ctx, facility)
     receipt = ctx.call(HoldReceipt(receipt_id=request.receipt_id, in_favour_of=facility.lender, reference=facility.id))
     if receipt.custodian != facility.custodian:
         raise Conflict(
@@ -119,6 +119,7 @@ def request_loan(ctx: Context, request: RequestLoan) -> LoanView:
     """Refused at once when the collateral cannot carry it."""
     facility = facilities(ctx).lock(request.facility_id)
     _must_be_active(facility)
+    _must_not_be_on_sale(ctx, facility)
     _check_headroom(ctx, facility, request.amount)
     loan = loans(ctx).add(
         Loan(
@@ -168,6 +169,7 @@ def approve_loan(ctx: Context, request: ApproveLoan) -> LoanView:
         raise Conflict("tradefinance/loan-state", f"The loan {loan.id} is {loan.state}, not requested.")
     facility = accrue_to_today(ctx, facilities(ctx).lock(loan.facility_id))
     _must_be_active(facility)
+    _must_not_be_on_sale(ctx, facility)
     _check_certificate(ctx, facility)
     _check_headroom(ctx, facility, loan.amount)
     instruction = instruct(
@@ -212,27 +214,13 @@ def settle_instruction(ctx: Context, request: SettleInstruction) -> Settled:
     hold = int(instruction.hold)
     if request.outcome == "confirmed":
         ctx.ledger.confirm_payout(hold, reference=request.bank_reference or instruction.id)
-        _book(ctx, facility, instruction)
+        book(ctx, facility, instruction)
     else:
         ctx.ledger.fail_payout(hold, reference=request.bank_reference or instruction.id)
-        if instruction.kind == "payout":
-            loans(ctx).change(loans(ctx).lock(instruction.loan_id), state="failed")
+        follow_failure(ctx, facility, instruction)
     instructions(ctx).change(instruction, state=request.outcome)
     assess(ctx, facilities(ctx).get(facility.id))
     return Settled(id=instruction.id, state=request.outcome)
-
-
-def _book(ctx: Context, facility: Facility, instruction: Instruction) -> None:
-    if instruction.kind == "payout":
-        issuing, principal, _ = claim_accounts(ctx, facility)
-        ctx.ledger.transfer(issuing, principal, instruction.amount, reference=instruction.id)
-        loans(ctx).change(loans(ctx).lock(instruction.loan_id), state="booked")
-    elif instruction.kind == "repayment":
-        principal_owed, interest_owed = owed(ctx, facility)
-        interest = min(instruction.amount, interest_owed)
-        pay_down(ctx, facility, interest, min(instruction.amount - interest, principal_owed), instruction.id)
-    elif instruction.kind == "sale":
-        realise(ctx, facility, instruction)
 
 
 class RepaymentInstructed(Answer):
@@ -262,11 +250,7 @@ class Repay(Request[RepaymentInstructed]):
 def repay(ctx: Context, request: Repay) -> RepaymentInstructed:
     """Never more than is owed, money on its way counted."""
     facility = accrue_to_today(ctx, facilities(ctx).lock(request.facility_id))
-    on_its_way = sum(
-        instruction.amount
-        for instruction in instructions(ctx).list(facility_id=facility.id, kind="repayment", state="instructed")
-    )
-    still_owed = sum(owed(ctx, facility)) - on_its_way
+    still_owed = sum(owed(ctx, facility)) - on_its_way(ctx, facility, "repayment")
     if request.amount > still_owed:
         raise Invalid(
             "tradefinance/more-than-owed",
@@ -302,6 +286,7 @@ def release_pledge(ctx: Context, request: ReleasePledge) -> FacilityView:
     if pledge.state != "active":
         raise Conflict("tradefinance/pledge-state", f"The pledge {pledge.id} is {pledge.state}.")
     facility = accrue_to_today(ctx, facilities(ctx).lock(pledge.facility_id))
+    _must_not_be_on_sale(ctx, facility)
     ctx.call(ReleaseReceipt(receipt_id=pledge.receipt_id))
     pledges(ctx).change(pledge, state="released")
     at = position(ctx, facility)
@@ -375,6 +360,14 @@ def _must_be_active(facility: Facility) -> None:
         )
 
 
+def _must_not_be_on_sale(ctx: Context, facility: Facility) -> None:
+    if on_sale(ctx, facility):
+        raise Conflict(
+            "tradefinance/on-sale",
+            f"The goods of {facility.id} are offered to a buyer; until the bank has answered only repayment is open.",
+        )
+
+
 def _check_certificate(ctx: Context, facility: Facility) -> None:
     if not facility.certificate or ctx.now_us - facility.certified_at > CERTIFICATE_US:
         raise Conflict(
@@ -385,10 +378,7 @@ def _check_certificate(ctx: Context, facility: Facility) -> None:
 
 def _check_headroom(ctx: Context, facility: Facility, amount: int) -> None:
     at = position(ctx, facility)
-    on_its_way = sum(
-        i.amount for i in instructions(ctx).list(facility_id=facility.id, kind="payout", state="instructed")
-    )
-    room = advance_limit(at.value, facility.advance_rate_bp) - at.debt - on_its_way
+    room = advance_limit(at.value, facility.advance_rate_bp) - at.debt - on_its_way(ctx, facility, "payout")
     if amount > room:
         raise Conflict(
             "tradefinance/over-advance-rate",

@@ -61,7 +61,7 @@ STATES = {
     "confirmed": (("confirmed", "银行已确认"), "ok"),
     "returned": (("returned", "已退回"), "bad"),
     "released": (("released", "已解除"), ""),
-    "sold": (("sold", "已处置"), "bad"),
+    "disposed": (("sold", "已处置"), "bad"),
 }
 KINDS = {
     "payout": ("payout", "放款"),

@@ -6,7 +6,7 @@ from entrepot.kernel.operations import Answer, Request
 
 
 class Followed(Answer):
-    """What became of it: nothing, expired, withdrawn or offered."""
+    """What became of it: nothing, cured, expired, withdrawn, put off, offered or instructed."""
 
     id: str
     result: str
@@ -24,3 +24,9 @@ class Dispose(Request[Followed]):
 
     facility_id: str = Field(max_length=64)
     case_id: str = Field(max_length=64)
+
+
+class PayAgain(Request[Followed]):
+    """A payment back to the borrower that the bank did not carry out is instructed again."""
+
+    instruction_id: str = Field(max_length=64)

@@ -4,7 +4,7 @@ import json
 
 from entrepot.kernel.database.schema import from_us
 from entrepot.kernel.operations import Context, Refusal
-from entrepot.systems.tradefinance.books import Position, owed, pledged_kg, position
+from entrepot.systems.tradefinance.books import Position, owed_today, pledged_kg, position
 from entrepot.systems.tradefinance.contract import FacilityView, LoanView
 from entrepot.systems.tradefinance.model import Facility, Loan
 
@@ -14,7 +14,7 @@ def facility_view(ctx: Context, facility: Facility) -> FacilityView:
     try:
         at = position(ctx, facility, allow_stale=True)
     except Refusal:
-        principal, interest = owed(ctx, facility)
+        principal, interest = owed_today(ctx, facility)
         at = Position(principal, interest, pledged_kg(ctx, facility), 0, 0, 0)
     return FacilityView(
         id=facility.id,

@@ -272,14 +272,17 @@ def issue_receipt(ctx: Context, request: IssueReceipt) -> ReceiptView:
 @HoldReceipt.command(
     "warehousing.hold",
     http="POST /receipts/{receipt_id}/pledge",
-    scope="warehousing:own",
+    scope="warehousing:encumber",
     title=("Hold receipt for creditor", "仓单质押锁定"),
     confirm=True,
     relation=owner_of("receipt_id"),
     example={"receipt_id": "rcp_0", "in_favour_of": "org_2", "reference": "fac_0"},
 )
 def hold_receipt(ctx: Context, request: HoldReceipt) -> ReceiptView:
-    """The whole quantity moves to the owner's account in favour of the creditor: it can be there only once."""
+    """The whole quantity moves to the owner's account in favour of the creditor: it can be there only once.
+
+    No role holds the permission of this, of release or of disposal: a lending system calls them with its own rules.
+    """
     receipt = receipts(ctx).lock(request.receipt_id)
     _must_be(receipt, "issued")
     tank = tanks(ctx).get(receipt.tank_id)
@@ -309,14 +312,14 @@ def hold_receipt(ctx: Context, request: HoldReceipt) -> ReceiptView:
 @ReleaseReceipt.command(
     "warehousing.release",
     http="POST /receipts/{receipt_id}/release",
-    scope="warehousing:creditor",
+    scope="warehousing:encumber",
     title=("Release receipt", "解除质押"),
     confirm=True,
     relation=creditor_of("receipt_id"),
     example={"receipt_id": "rcp_0"},
 )
 def release_receipt(ctx: Context, request: ReleaseReceipt) -> ReceiptView:
-    """Only the creditor gives the goods free."""
+    """Only the creditor gives the goods free, through the system that holds them."""
     receipt = receipts(ctx).lock(request.receipt_id)
     _must_be(receipt, "pledged")
     ctx.ledger.release_encumbrance(receipt.encumbrance)
@@ -327,14 +330,14 @@ def release_receipt(ctx: Context, request: ReleaseReceipt) -> ReceiptView:
 @DisposeReceipt.command(
     "warehousing.dispose",
     http="POST /receipts/{receipt_id}/disposal",
-    scope="warehousing:creditor",
+    scope="warehousing:encumber",
     title=("Pass goods to buyer", "处置过户"),
     confirm=True,
     relation=creditor_of("receipt_id"),
     example={"receipt_id": "rcp_0", "buyer": "org_3", "reference": "cas_0"},
 )
 def dispose_receipt(ctx: Context, request: DisposeReceipt) -> ReceiptView:
-    """The pledge ends in the buyer's ownership, under a new receipt."""
+    """The pledge ends in the buyer's ownership, under a new receipt; never at a creditor's own word (流质)."""
     receipt = receipts(ctx).lock(request.receipt_id)
     _must_be(receipt, "pledged")
     tank = tanks(ctx).get(receipt.tank_id)

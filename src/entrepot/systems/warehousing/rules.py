@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 STANDARD_TEMPERATURE_C = 20.0
-# ASTM D1250-80 / ISO 91-1 Table 54B, generalised products: K0 and K1 of alpha = K0/rho² + K1/rho, by density at 15 °C.
-_K_CRUDE = (613.97226, 0.0)
+# ASTM D1250-80 / ISO 91-1, Tables 53A and 54A, crude oils: K0 of alpha = K0/rho², rho the density at 15 °C.
+_K0_CRUDE = 613.97226
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +48,30 @@ def volume_correction(density_15_kg_m3: float, temperature_c: float, reference_c
     """
 
     def to_15(temperature: float) -> float:
-        k0, k1 = _K_CRUDE
-        alpha = k0 / density_15_kg_m3**2 + k1 / density_15_kg_m3
+        alpha = _K0_CRUDE / density_15_kg_m3**2
         delta = temperature - 15.0
         return math.exp(-alpha * delta * (1 + 0.8 * alpha * delta))
 
     return to_15(temperature_c) / to_15(reference_c)
 
 
+def density_at_15(density_kg_m3: float, temperature_c: float) -> float:
+    """Density at 15 °C of a crude oil that has `density_kg_m3` at `temperature_c` (API MPMS 11.1, Table 53A).
+
+    The factor needs the density that is sought, so it is found by substitution; each step shrinks the error more than
+    tenfold. The density is a densitometer's: no correction for a glass hydrometer.
+    """
+    found = density_kg_m3
+    for _ in range(12):
+        found = density_kg_m3 / volume_correction(found, temperature_c)
+    return found
+
+
 def sense(
     strapping: Sequence[Sequence[int]], level_mm: float, water_mm: float, temperature_c: float, density_kg_m3: float
 ) -> Sensed:
-    """The product in a tank: volume by the strapping table less free water, times the density at tank temperature.
+    """The product in a tank: volume by the strapping table less free water, times the density, both at the tank's
+    temperature.
 
     Kilograms are rounded down: a lender counts what is surely there. The volume at 20 °C, China's standard, is shown
     beside it.
@@ -67,11 +79,12 @@ def sense(
     gross = litres_at(strapping, level_mm)
     water = min(litres_at(strapping, water_mm), gross)
     net = gross - water
+    to_20 = volume_correction(density_at_15(density_kg_m3, temperature_c), temperature_c, STANDARD_TEMPERATURE_C)
     return Sensed(
         kilograms=math.floor(net * density_kg_m3 / 1000),
         litres_gross=round(gross),
         litres_water=round(water),
-        litres_20=round(net * volume_correction(density_kg_m3, temperature_c, STANDARD_TEMPERATURE_C)),
+        litres_20=round(net * to_20),
         level_mm=round(level_mm),
         water_mm=round(water_mm),
         temperature_c=temperature_c,
