@@ -22,7 +22,8 @@ from entrepot.kernel.documents.operations import UploadDocument
 from entrepot.kernel.ledger.operations import ListAccounts
 from entrepot.kernel.notices.operations import ListNotices
 from entrepot.kernel.operations import Actor, Context, ManualClock, Operation, Refusal, Registry, Request
-from entrepot.kernel.parties.operations import CreateKey, RegisterOrganisation, SignIn
+from entrepot.kernel.parties.key_operations import CreateKey
+from entrepot.kernel.parties.operations import RegisterOrganisation, SignIn
 from entrepot.kernel.signing.operations import RegisterKey
 from entrepot.kernel.things.message import ED25519, encode, public_key, telemetry_topic
 from entrepot.region.plan import DEVICE, PEOPLE, TANK

@@ -13,7 +13,7 @@ import pytest
 
 from entrepot.kernel.database.schema import from_us
 from entrepot.kernel.operations import Actor, Operation
-from entrepot.kernel.parties.operations import CreateKey, RevokeKey
+from entrepot.kernel.parties.key_operations import CreateKey, RevokeKey
 from entrepot.region.plan import FIRMS, PEOPLE
 from tests.generated.region import OPERATIONS, TENANT, Region, send_all, whole_registry
 
@@ -30,6 +30,8 @@ WITHOUT_RELATION = {
     "casework.get": "the handler knows who supervises all cases",
     "casework.mark_overdue": ONLY_SYSTEMS,
     "notices.mark_read": "the handler finds notices of the actor's own inbox only",
+    "parties.freeze_organisation": "the register belongs to the tenant",
+    "parties.organisation_file": "the register belongs to the tenant",
     "parties.revoke_key": "the handler finds the actor's own keys only",
     "parties.verify_organisation": "the register belongs to the tenant; not by who registered it",
     "reference.day": "public calendar",
@@ -41,6 +43,7 @@ WITHOUT_RELATION = {
     "things.raise_alarm": ONLY_SYSTEMS,
     "tradefinance.dispose": ONLY_SYSTEMS,
     "tradefinance.expire_call": ONLY_SYSTEMS,
+    "tradefinance.pay_again": ONLY_SYSTEMS,
     "tradefinance.remind_of_lapse": ONLY_SYSTEMS,
     "tradefinance.settle_instruction": ONLY_SYSTEMS,
     "warehousing.tank": "tanks and their totals are known in the whole region",

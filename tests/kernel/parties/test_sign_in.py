@@ -1,109 +1,22 @@
 """Sign-in, keys, roles and relations, on both databases."""
 
-from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
+from functools import partial
 from random import Random
 
 import pytest
 
 from entrepot.kernel.database import Database, Scope, open_database
-from entrepot.kernel.operations import (
-    Actor,
-    Conflict,
-    Executor,
-    Forbidden,
-    Invalid,
-    ManualClock,
-    Refusal,
-    Runtime,
-    System,
-    TooMany,
-    Unauthorised,
-)
+from entrepot.kernel.operations import Actor, Conflict, Forbidden, Invalid, TooMany, Unauthorised
 from entrepot.kernel.parties import Parties, Relations
 from entrepot.kernel.parties.checks import credit_check
-from entrepot.kernel.parties.operations import (
-    AppointAgent,
-    CreateKey,
-    GrantRole,
-    RegisterOrganisation,
-    RegisterPerson,
-    RevokeKey,
-    RevokeRole,
-    SignIn,
-    SignOut,
-    VerifyOrganisation,
-    WhoAmI,
-)
+from entrepot.kernel.parties.key_operations import CreateKey, RevokeKey
+from entrepot.kernel.parties.operations import RegisterOrganisation, SignIn, SignOut, VerifyOrganisation, WhoAmI
 from entrepot.kernel.parties.resolve import Resolver
+from entrepot.kernel.parties.role_operations import AppointAgent, GrantRole, RevokeRole
 from entrepot.kernel.parties.service import DAY_US
-from entrepot.kernel.signing import Keyring
-from entrepot.kernel.vault import Vault
-from entrepot.systems import build_registry
-
-NOW = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
-PASSWORD = "correct horse battery"
-TRADE = System("trade", ("Trade", "贸易"), "", roles={"trader": ("trade:do", "parties:appoint")})
-ADMIN = Actor("test", "per_admin", "org_op", "person", frozenset({"parties:register", "parties:read"}))
-SECURITY = Actor("test", "per_sec", "org_op", "person", frozenset({"parties:verify", "parties:grant"}))
-
-
-class Firm:
-    """A verified firm with one signed-up trader, and the pieces around."""
-
-    def __init__(self, database: Database) -> None:
-        self.clock = ManualClock(NOW)
-        registry = build_registry([TRADE])
-        keyring = Keyring(b"k" * 32)
-        self.runtime = Runtime(database, registry, self.clock, make_vault=lambda scope: Vault(scope, keyring))
-        self.executor = Executor(self.runtime).start()
-        self.resolver = Resolver(database, registry, self.clock)
-        self.organisation = self.organise("91620100MA72BK00", ADMIN)
-        self.person = self.sign_up("li.na")
-        self.grant(self.person)
-
-    def organise(self, stem: str, by: Actor) -> str:
-        """Register and verify a firm."""
-        body = f"{stem}9"[:17].ljust(17, "1")
-        request = RegisterOrganisation(
-            credit_code=body + credit_check(body), name="Firm", name_zh="公司", kind="trader"
-        )
-        identifier = self.executor.run(request, by, f"org-{stem}").id
-        verify = VerifyOrganisation(organisation_id=identifier, decision="verified", evidence="licence seen")
-        self.executor.run(verify, SECURITY, f"verify-{stem}")
-        return identifier
-
-    def sign_up(self, user_name: str) -> str:
-        """Register a person with an account."""
-        request = RegisterPerson(name="Li Na", user_name=user_name, password=PASSWORD)
-        return self.executor.run(request, ADMIN, f"person-{user_name}").id
-
-    def grant(self, person: str, role: str = "trader", **term: datetime) -> None:
-        """Grant a role."""
-        request = GrantRole(person_id=person, organisation_id=self.organisation, role=role, **term)
-        self.executor.run(request, SECURITY, f"grant-{person}-{role}-{term}")
-
-    def sign_in(self, password: str = PASSWORD, key: str = "") -> str:
-        """Sign in as Li Na; the token."""
-        request = SignIn(user_name="li.na", password=password)
-        answer = self.executor.run(request, Actor.anonymous("test"), key or f"in-{self.clock.now_us()}")
-        self.clock.move_to_us(self.clock.now_us() + 1)
-        return answer.token
-
-
-@pytest.fixture
-def firm(database: Database) -> Iterator[Firm]:
-    running = Firm(database)
-    yield running
-    running.executor.stop()
-
-
-def code(run) -> str:
-    """The code that a call is refused with."""
-    with pytest.raises(Refusal) as refusal:
-        run()
-    return refusal.value.code
+from tests.kernel.parties.firm import ADMIN, NOW, PASSWORD, SECURITY, Firm, code
 
 
 def test_a_session_acts_with_the_scopes_of_its_roles_and_ends_at_once(firm: Firm):
@@ -147,7 +60,7 @@ def test_a_role_with_a_term_begins_and_ends_with_it(firm: Firm):
 
 def test_five_wrong_passwords_close_the_account_for_a_quarter_of_an_hour(firm: Firm):
     for number in range(5):
-        assert code(lambda n=number: firm.sign_in("wrong password", f"bad-{n}")) == "sign-in/wrong"
+        assert code(partial(firm.sign_in, "wrong password", f"bad-{number}")) == "sign-in/wrong"
         firm.clock.move_to_us(firm.clock.now_us() + 1)
     with pytest.raises(TooMany):
         firm.sign_in()

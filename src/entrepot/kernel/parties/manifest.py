@@ -6,11 +6,16 @@ manifest = System(
     name="parties",
     title=("Parties", "主体"),
     summary="Organisations, people, roles, keys and sign-in",
-    operations=("entrepot.kernel.parties.operations",),
+    operations=(
+        "entrepot.kernel.parties.operations",
+        "entrepot.kernel.parties.role_operations",
+        "entrepot.kernel.parties.key_operations",
+    ),
     tables=("entrepot.kernel.parties.tables",),
     roles={
         "system_admin": ("parties:read", "parties:register", "kernel:operate"),
-        "security_admin": ("parties:read", "parties:verify", "parties:grant"),
-        "audit_admin": ("parties:read", "events:read", "ledger:read_all", "casework:read_all"),
+        "security_admin": ("parties:read", "parties:verify", "parties:grant", "parties:freeze", "parties:inspect"),
+        "audit_admin": ("parties:read", "parties:inspect", "events:read", "ledger:read_all", "casework:read_all"),
+        "organisation_manager": ("parties:read", "parties:appoint"),
     },
 )

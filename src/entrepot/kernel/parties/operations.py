@@ -1,4 +1,4 @@
-"""Operations on parties: registration, verification, roles, keys, sign-in."""
+"""Operations on parties: registration, verification, sign-in. See also `role_operations`, `key_operations`."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -6,26 +6,22 @@ from typing import Any, Literal
 from pydantic import Field
 
 from entrepot.kernel.database import UnitOfWork
-from entrepot.kernel.database.schema import from_us, to_us
+from entrepot.kernel.database.schema import from_us
 from entrepot.kernel.operations import (
     Actor,
     Answer,
     Conflict,
     Context,
     Forbidden,
-    Invalid,
     Personal,
     Request,
     Secret,
     TooMany,
     Unauthorised,
-    own_party,
     requester_of,
 )
 from entrepot.kernel.parties.checks import identity_number
 from entrepot.kernel.parties.service import (
-    DAY_US,
-    FOREVER,
     SESSION_US,
     Organisation,
     check_password,
@@ -121,6 +117,65 @@ def verify_organisation(ctx: Context, request: VerifyOrganisation) -> Done:
     return Done(id=request.organisation_id)
 
 
+class FreezeOrganisation(Request[Done]):
+    """Freeze an organisation, so that nobody acts for it, or release it again; its people are not told why."""
+
+    organisation_id: str = Field(max_length=64)
+    frozen: bool
+    reason: str = Field(min_length=1, max_length=200, description="Order or file number; for auditors only")
+
+
+@FreezeOrganisation.command(
+    "parties.freeze_organisation",
+    http="POST /organisations/{organisation_id}/freeze",
+    scope="parties:freeze",
+    title=("Freeze organisation", "冻结机构"),
+    confirm=True,
+    subject="organisation_id",
+    example={"organisation_id": "org_0", "frozen": True, "reason": "order 2026-17"},
+)
+def freeze_organisation(ctx: Context, request: FreezeOrganisation) -> Done:
+    """Works on sessions and keys that are open; nobody freezes the party they act for."""
+    if request.organisation_id == ctx.actor.party:
+        raise Forbidden("party/own", "Nobody freezes or releases the party they act for.")
+    ctx.parties.freeze_organisation(request.organisation_id, request.frozen)
+    return Done(id=request.organisation_id)
+
+
+class OrganisationFile(OrganisationView):
+    """What was recorded and checked of an organisation. People appear as ids: their names lie in the vault."""
+
+    legal_representative: str
+    beneficial_owners: list[str]
+    evidence: str
+    frozen: bool
+
+
+class ReadOrganisation(Request[OrganisationFile]):
+    """The file of one organisation: representative, beneficial owners, evidence of its verification."""
+
+    organisation_id: str = Field(max_length=64)
+
+
+@ReadOrganisation.query(
+    "parties.organisation_file",
+    http="GET /organisations/{organisation_id}/file",
+    scope="parties:inspect",
+    title=("Organisation's file", "机构档案"),
+    example={"organisation_id": "org_0"},
+)
+def read_organisation(ctx: Context, request: ReadOrganisation) -> OrganisationFile:
+    """For those who verify, freeze and audit."""
+    found = ctx.parties.organisation(request.organisation_id)
+    return OrganisationFile(
+        **_view(found).model_dump(),
+        legal_representative=found.legal_representative,
+        beneficial_owners=list(found.beneficial_owners),
+        evidence=found.evidence,
+        frozen=found.frozen,
+    )
+
+
 class ListOrganisations(Request[OrganisationList]):
     """Organisations of the tenant."""
 
@@ -167,174 +222,6 @@ def register_person(ctx: Context, request: RegisterPerson) -> Done:
     ctx.parties.register_person(name_commitment, identity_commitment, person_id=identifier)
     ctx.parties.open_account(request.user_name, identifier, ctx.prepared)
     return Done(id=identifier)
-
-
-class GrantRole(Request[Done]):
-    """Let a person act for an organisation in a role, for a term."""
-
-    person_id: str = Field(max_length=64)
-    organisation_id: str = Field(max_length=64)
-    role: str = Field(min_length=1, max_length=64)
-    valid_from: datetime | None = Field(None, description="Now by default")
-    valid_until: datetime | None = Field(None, description="A year from the beginning by default")
-
-
-@GrantRole.command(
-    "parties.grant_role",
-    http="POST /roles",
-    scope="parties:grant",
-    title=("Grant role", "授予角色"),
-    subject="person_id",
-    example={"person_id": "per_0", "organisation_id": "org_0", "role": "trader"},
-)
-def grant_role(ctx: Context, request: GrantRole) -> Done:
-    """Nobody grants to themselves."""
-    if request.role not in ctx.registry.roles:
-        raise Invalid("role/unknown", f"There is no role {request.role!r}.", roles=sorted(ctx.registry.roles))
-    if request.person_id == ctx.actor.id:
-        raise Forbidden("permission/own-approval", "Nobody grants a role to themselves.")
-    start = _us(request.valid_from, ctx.now_us)
-    ctx.parties.grant(
-        request.person_id,
-        request.organisation_id,
-        request.role,
-        start,
-        _us(request.valid_until, start + 365 * DAY_US),
-    )
-    return Done(id=request.person_id)
-
-
-class AppointAgent(Request[Done]):
-    """Appoint a person as agent of your own organisation in a role, for a term (授权代理人)."""
-
-    organisation_id: str = Field(max_length=64)
-    person_id: str = Field(max_length=64)
-    role: str = Field(min_length=1, max_length=64)
-    valid_until: datetime
-
-
-@AppointAgent.command(
-    "parties.appoint_agent",
-    http="POST /organisations/{organisation_id}/agents",
-    scope="parties:appoint",
-    title=("Appoint agent", "授权代理人"),
-    relation=own_party("organisation_id"),
-    subject="person_id",
-    example={
-        "organisation_id": "org_0",
-        "person_id": "per_0",
-        "role": "trader",
-        "valid_until": "2030-01-01T00:00:00Z",
-    },
-)
-def appoint_agent(ctx: Context, request: AppointAgent) -> Done:
-    """Only a role that the appointing person holds, and no administrator's."""
-    if request.role not in ctx.actor.roles:
-        raise Forbidden("role/not-held", f"You can pass on only roles that you hold, not {request.role!r}.")
-    if request.person_id == ctx.actor.id:
-        raise Forbidden("permission/own-approval", "Nobody appoints themselves.")
-    ctx.parties.grant(
-        request.person_id, request.organisation_id, request.role, ctx.now_us, _us(request.valid_until, FOREVER)
-    )
-    return Done(id=request.person_id)
-
-
-class RevokeRole(Request[Done]):
-    """End a person's role for an organisation at once."""
-
-    person_id: str = Field(max_length=64)
-    organisation_id: str = Field(max_length=64)
-    role: str = Field(min_length=1, max_length=64)
-
-
-@RevokeRole.command(
-    "parties.revoke_role",
-    http="POST /roles/revocation",
-    scope="parties:grant",
-    title=("Revoke role", "撤销角色"),
-    confirm=True,
-    subject="person_id",
-    example={"person_id": "per_0", "organisation_id": "org_0", "role": "trader"},
-)
-def revoke_role(ctx: Context, request: RevokeRole) -> Done:
-    """Works before this command is answered."""
-    ctx.parties.revoke(request.person_id, request.organisation_id, request.role)
-    return Done(id=request.person_id)
-
-
-class LinkSubject(Request[Done]):
-    """Link an account at the OpenID Connect issuer to a person, who then signs in there."""
-
-    issuer: str = Field(min_length=8, max_length=200, description="The issuer's URL")
-    subject: str = Field(min_length=1, max_length=255, description="The claim `sub`")
-    person_id: str = Field(max_length=64)
-    organisation_id: str = Field(max_length=64, description="The organisation that the person acts for")
-
-
-@LinkSubject.command(
-    "parties.link_subject",
-    http="POST /subjects",
-    scope="parties:grant",
-    title=("Link sign-in account", "关联登录账户"),
-    subject="person_id",
-    example={"issuer": "https://id.example", "subject": "248289", "person_id": "per_0", "organisation_id": "org_0"},
-)
-def link_subject(ctx: Context, request: LinkSubject) -> Done:
-    """Nobody links an account to themselves."""
-    if request.person_id == ctx.actor.id:
-        raise Forbidden("permission/own-approval", "Nobody links an account to themselves.")
-    ctx.parties.link_subject(request.issuer, request.subject, request.person_id, request.organisation_id)
-    return Done(id=request.person_id)
-
-
-class KeyIssued(Answer):
-    """A new key; `token` is shown this once (a repeated command answers without it)."""
-
-    id: str
-    token: Secret[str] = ""
-    expires_at: datetime
-
-
-class CreateKey(Request[KeyIssued]):
-    """Create an API key for yourself with some of your own permissions."""
-
-    scopes: list[str] = Field(min_length=1, max_length=100)
-    days: int = Field(90, ge=1, le=366)
-
-
-@CreateKey.command(
-    "parties.create_key", http="POST /keys", scope="parties:self", title=("Create key", "创建密钥"), subject="id",
-    example={"scopes": ["parties:read"], "days": 30},
-)  # fmt: skip
-def create_key(ctx: Context, request: CreateKey) -> KeyIssued:
-    """Never more than the holder may do."""
-    missing = sorted(set(request.scopes) - ctx.actor.scopes)
-    if missing:
-        raise Forbidden("key/scopes", f"You do not hold {', '.join(missing)}.", missing=missing)
-    expires_us = ctx.now_us + request.days * DAY_US
-    identifier, token = ctx.parties.issue("key", ctx.actor.id, ctx.actor.party, tuple(request.scopes), expires_us)
-    return KeyIssued(id=identifier, token=token, expires_at=from_us(expires_us))
-
-
-class RevokeKey(Request[Done]):
-    """End one of your keys or sessions at once."""
-
-    credential_id: str = Field(max_length=64)
-
-
-@RevokeKey.command(
-    "parties.revoke_key",
-    http="POST /keys/{credential_id}/revocation",
-    scope="parties:self",
-    title=("Revoke key", "撤销密钥"),
-    subject="credential_id",
-    example={"credential_id": "crd_0"},
-)
-def revoke_key(ctx: Context, request: RevokeKey) -> Done:
-    """The holder's own; a security administrator may end anyone's."""
-    holder = "" if "parties:grant" in ctx.actor.scopes else ctx.actor.id
-    ctx.parties.revoke_credential(request.credential_id, holder=holder)
-    return Done(id=request.credential_id)
 
 
 class SignedIn(Answer):
@@ -391,20 +278,46 @@ def sign_in(ctx: Context, request: SignIn) -> SignedIn:
 
 
 def _refuse_when_locked(ctx: Context, user_name: str) -> None:
+    # The row is locked so that tries side by side wait for one another. Only tries that met the password count:
+    # refusals of a locked account must not push those out of sight.
+    ctx.uow.lock(accounts, (ctx.tenant, user_name))
     rows = ctx.uow.fetch(
-        "SELECT status, at FROM events WHERE tenant = %s AND subject = %s AND type = 'parties.sign_in' AND at > %s "
-        "ORDER BY id DESC LIMIT 20",
-        (ctx.tenant, user_name, ctx.now_us - LOCK_US),
+        "SELECT status FROM events WHERE tenant = %s AND subject = %s AND at > %s AND status IN (200, 401) "
+        "AND type IN ('parties.sign_in', 'parties.change_password') ORDER BY id DESC LIMIT %s",
+        (ctx.tenant, user_name, ctx.now_us - LOCK_US, LOCK_AFTER),
     )
-    failures = 0
-    for status, _ in rows:
-        if status == 200:
-            break
-        failures += status == 401
-    if failures >= LOCK_AFTER:
+    if len(rows) == LOCK_AFTER and all(status == 401 for (status,) in rows):
         raise TooMany(
             "sign-in/locked", "Too many wrong passwords; wait a quarter of an hour.", retry_after_s=LOCK_US // 1_000_000
         )
+
+
+class ChangePassword(Request[Done]):
+    """Change the password of your local account; your other sessions end, your keys stay."""
+
+    user_name: str = Field(min_length=1, max_length=64)
+    password: Secret[str] = Field(min_length=1, max_length=200)
+    new_password: Secret[str] = Field(min_length=10, max_length=200)
+
+
+def _verify_and_hash(uow: UnitOfWork, tenant: str, request: Any) -> tuple[str, str]:
+    return check_password(uow, tenant, request.user_name, request.password), hash_password(request.new_password)
+
+
+@ChangePassword.command(
+    "parties.change_password", http="POST /password", scope="parties:self", title=("Change password", "修改密码"),
+    rate=120, prepare=_verify_and_hash, subject="user_name",
+    example={"user_name": "li.na", "password": "correct horse battery", "new_password": "battery horse correct"},
+)  # fmt: skip
+def change_password(ctx: Context, request: ChangePassword) -> Done:
+    """Wrong passwords count as at sign-in: whoever found an open session learns no password from it."""
+    _refuse_when_locked(ctx, request.user_name)
+    account = ctx.uow.row(accounts, (ctx.tenant, request.user_name))
+    fitting, changed = ctx.prepared
+    if account is None or account[2] != ctx.actor.id or not fitting or account[3] != fitting:
+        raise Unauthorised("sign-in/wrong", "User name or password is wrong.")
+    ctx.parties.change_password(request.user_name, changed, keep=ctx.actor.session)
+    return Done(id=ctx.actor.id)
 
 
 class SignOut(Request[Done]):
@@ -461,11 +374,3 @@ def _view(organisation: Organisation) -> OrganisationView:
         state=organisation.state,  # type: ignore[arg-type]
         created_at=from_us(organisation.created_us),
     )
-
-
-def _us(moment: datetime | None, default: int) -> int:
-    if moment is None:
-        return default
-    if moment.tzinfo is None:
-        raise Invalid("time/no-zone", "A time needs its zone, such as 2026-01-05T09:00:00+08:00.")
-    return to_us(moment)

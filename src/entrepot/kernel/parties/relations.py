@@ -31,9 +31,7 @@ class Relations:
         if known is None:
             known = self._uow.row(relations, key) is not None
             if known and not self._uow.read_only:  # a reader's snapshot may be older than what the writer ended
-                if len(self._known) >= CACHE_LIMIT:
-                    self._known.clear()
-                self._known[key] = True
+                self._remember(key)
         return known
 
     def add(self, object_id: str, relation: str, party: str, *, fresh: bool = False) -> None:
@@ -41,7 +39,7 @@ class Relations:
         key = (self._scope.tenant, object_id, relation, party)
         if fresh or not self.has(object_id, relation, party):
             self._uow.upsert(relations, (*key, self._scope.now_us))
-            self._uow.set(self._known, key, True)
+            self._remember(key)
 
     def end(self, object_id: str, relation: str, party: str) -> None:
         """End a relation, if it exists."""
@@ -67,3 +65,9 @@ class Relations:
             (self._scope.tenant, party, *wanted, prefix, prefix + "\U0010ffff", limit),
         )
         return [row[0] for row in rows]
+
+    def _remember(self, key: Key) -> None:
+        # Through the undo log: the row may be staged by an operation that is refused later.
+        if len(self._known) >= CACHE_LIMIT:
+            self._known.clear()
+        self._uow.set(self._known, key, True)

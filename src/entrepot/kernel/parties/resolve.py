@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from entrepot.kernel.database import Database
+from entrepot.kernel.database import Database, UnitOfWork
 from entrepot.kernel.operations import Actor, Clock, Registry, Unauthorised
 from entrepot.kernel.parties.service import CREDENTIAL_CACHE, token_digest
 
@@ -26,7 +26,7 @@ class Resolver:
         self._registry = registry
         self._clock = clock
         self._foreign = foreign
-        self._known: dict[str, tuple[Actor, int]] | None = None
+        self._known: dict[str, tuple[Actor, int, int]] | None = None
         if database.dialect == "sqlite":
             self._known = database.caches.setdefault(CREDENTIAL_CACHE, {})
         self._epoch = database.caches.setdefault("credential_epoch", {})
@@ -35,32 +35,33 @@ class Resolver:
         """The actor who holds the token. Raises Unauthorised for an unknown, expired or revoked one."""
         digest = token_digest(token)
         now_us = self._clock.now_us()
-        if self._known is not None and (known := self._known.get(digest)) is not None and now_us < known[1]:
-            return known[0]
         epoch = self._epoch.get("now", 0)
-        for foreign in self._foreign:
-            claim = foreign(token)
-            if claim is not None:
+        if self._known is not None and (known := self._known.get(digest)) is not None:
+            actor, until_us, found_at = known
+            # What was read before the newest change may be written here after it: the epoch tells.
+            if found_at == epoch and now_us < until_us:
+                return actor
+        claim = next((claim for foreign in self._foreign if (claim := foreign(token)) is not None), None)
+        with self._database.reader() as uow:
+            if claim is None:
+                actor, until_us = self._stored(uow, digest, now_us)
+            else:
                 tenant, person, organisation, until_us = claim
                 if now_us >= until_us:
                     raise Unauthorised("sign-in/expired", "This token has expired; sign in again.")
-                actor, until_us = self._actor(tenant, person, organisation, None, token[:3], until_us, now_us)
-                break
-        else:
-            actor, until_us = self._stored(digest, now_us)
-        if self._known is not None and self._epoch.get("now", 0) == epoch:
+                actor, until_us = self._actor(uow, tenant, person, organisation, None, token[:3], until_us, now_us)
+        if self._known is not None:
             if len(self._known) >= CACHE_LIMIT:
                 self._known.clear()
-            self._known[digest] = (actor, until_us)
+            self._known[digest] = (actor, until_us, epoch)
         return actor
 
-    def _stored(self, digest: str, now_us: int) -> tuple[Actor, int]:
-        with self._database.reader() as uow:
-            rows = uow.read(
-                "SELECT tenant, id, kind, person, organisation, scopes, expires_at, revoked_at "
-                "FROM credentials WHERE token_hash = %s",
-                (digest,),
-            )
+    def _stored(self, uow: UnitOfWork, digest: str, now_us: int) -> tuple[Actor, int]:
+        rows = uow.read(
+            "SELECT tenant, id, kind, person, organisation, scopes, expires_at, revoked_at "
+            "FROM credentials WHERE token_hash = %s",
+            (digest,),
+        )
         if not rows:
             raise Unauthorised("sign-in/unknown-token", "This token is unknown; sign in again.")
         tenant, identifier, kind, person, organisation, scopes, expires_us, revoked_us = rows[0]
@@ -69,19 +70,18 @@ class Resolver:
         if now_us >= expires_us:
             raise Unauthorised("sign-in/expired", "This session or key has expired; sign in again.")
         only = frozenset(json.loads(scopes)) if kind == "key" else None
-        return self._actor(tenant, person, organisation, only, identifier, expires_us, now_us)
+        return self._actor(uow, tenant, person, organisation, only, identifier, expires_us, now_us)
 
     def _actor(
-        self, tenant: str, person: str, organisation: str, only: frozenset[str] | None, session: str, until_us: int,
-        now_us: int,
+        self, uow: UnitOfWork, tenant: str, person: str, organisation: str, only: frozenset[str] | None, session: str,
+        until_us: int, now_us: int,
     ) -> tuple[Actor, int]:  # fmt: skip
-        with self._database.reader() as uow:
-            rows: list[tuple[Any, ...]] = uow.read(
-                "SELECT a.role, a.valid_from, a.valid_until FROM role_assignments a "
-                "JOIN organisations o ON o.tenant = a.tenant AND o.id = a.organisation "
-                "WHERE a.tenant = %s AND a.person = %s AND a.organisation = %s AND o.frozen = 0",
-                (tenant, person, organisation),
-            )
+        rows: list[tuple[Any, ...]] = uow.read(
+            "SELECT a.role, a.valid_from, a.valid_until FROM role_assignments a "
+            "JOIN organisations o ON o.tenant = a.tenant AND o.id = a.organisation "
+            "WHERE a.tenant = %s AND a.person = %s AND a.organisation = %s AND o.frozen = 0 AND o.state = 'verified'",
+            (tenant, person, organisation),
+        )
         held = [row for row in rows if row[1] <= now_us < row[2]]
         ends = [row[2] for row in held] + [row[1] for row in rows if row[1] > now_us]
         roles = frozenset(row[0] for row in held)

@@ -1,6 +1,7 @@
 """Parties and what they may do: organisations, people, role assignments, sessions and keys."""
 
 import hashlib
+import json
 import secrets
 from dataclasses import dataclass
 from typing import Any
@@ -39,6 +40,7 @@ class Organisation:
     requested_by: str
     frozen: bool
     created_us: int
+    beneficial_owners: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,18 @@ class Assignment:
     valid_from_us: int
     valid_until_us: int
     granted_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A session or key that works; the token itself is known to its holder alone."""
+
+    id: str
+    kind: str
+    organisation: str
+    scopes: tuple[str, ...]
+    created_us: int
+    expires_us: int
 
 
 class Parties:
@@ -66,8 +80,13 @@ class Parties:
         self, code: str, name: str, name_zh: str, kind: str, legal_representative: str = "",
         beneficial_owners: tuple[str, ...] = (), *, organisation_id: str = "",
     ) -> str:  # fmt: skip
-        """Record an unverified organisation; its id. Raises Invalid for a wrong code, Conflict for a known one."""
+        """Record an unverified organisation; its id.
+
+        Raises Invalid for a wrong code, Conflict for a known one, NotFound for a person who is not registered.
+        """
         code = credit_code(code)
+        for person in filter(None, (legal_representative, *beneficial_owners)):
+            self._require_person(person)
         if self._uow.fetch("SELECT id FROM organisations WHERE tenant = %s AND credit_code = %s", (self._t, code)):
             raise Conflict("party/credit-code-known", f"An organisation with the credit code {code} is registered.")
         identifier = organisation_id or self._scope.new_id("org")
@@ -86,6 +105,17 @@ class Parties:
         if row[8] == state:
             raise Conflict("party/decided", f"{organisation_id} is {state} already.")
         self._uow.upsert(organisations, (*row[:8], state, evidence, *row[10:]))
+        self._forget()
+
+    def freeze_organisation(self, organisation_id: str, frozen: bool) -> None:
+        """Let nobody act for an organisation any more, or again. Raises NotFound, Conflict when it is so already."""
+        row = self._uow.lock(organisations, (self._t, organisation_id))
+        if row is None:
+            raise NotFound("party/unknown", f"There is no organisation {organisation_id}.")
+        if bool(row[11]) == frozen:
+            raise Conflict("party/frozen", f"{organisation_id} is {'frozen' if frozen else 'not frozen'} already.")
+        self._uow.upsert(organisations, (*row[:11], int(frozen), row[12]))
+        self._forget()
 
     def organisation(self, organisation_id: str) -> Organisation:
         """One organisation. Raises NotFound."""
@@ -116,11 +146,28 @@ class Parties:
         """Whether the person is registered."""
         return self._uow.row(people, (self._t, person_id)) is not None
 
+    def _require_person(self, person_id: str) -> None:
+        if not self.person_exists(person_id):
+            raise NotFound("party/unknown", f"There is no person {person_id}.")
+
     def open_account(self, user_name: str, person_id: str, password_hash: str) -> None:
         """Let a person sign in locally. Raises Conflict when the name is taken."""
         if self._uow.row(accounts, (self._t, user_name)) is not None:
             raise Conflict("sign-in/name-taken", f"The user name {user_name!r} is taken.")
         self._uow.insert(accounts, (self._t, user_name, person_id, password_hash))
+
+    def change_password(self, user_name: str, password_hash: str, *, keep: str = "") -> None:
+        """Set another password and end the person's sessions, all but the one named. Raises NotFound."""
+        account = self._uow.lock(accounts, (self._t, user_name))
+        if account is None:
+            raise NotFound("sign-in/no-account", f"There is no account {user_name!r}.")
+        self._uow.upsert(accounts, (*account[:3], password_hash))
+        self._uow.execute(
+            "UPDATE credentials SET revoked_at = %s "
+            "WHERE tenant = %s AND person = %s AND kind = 'session' AND revoked_at = 0 AND id <> %s",
+            (self._scope.now_us, self._t, account[2], keep),
+        )
+        self._forget()
 
     # --- roles ---------------------------------------------------------------------------------------------------
 
@@ -132,11 +179,16 @@ class Parties:
         """
         if valid_until_us <= valid_from_us:
             raise Invalid("role/term", "The role must end after it begins.")
-        if not self.person_exists(person):
+        # Locked, so that two workers cannot give one person two administrators' roles at once.
+        if self._uow.lock(people, (self._t, person)) is None:
             raise NotFound("party/unknown", f"There is no person {person}.")
         if self.organisation(organisation).state != "verified":
             raise Conflict("party/unverified", f"{organisation} must be verified before anyone acts for it.")
-        held = {a.role for a in self.assignments(person)}
+        held = {
+            a.role
+            for a in self.assignments(person)
+            if a.valid_from_us < valid_until_us and valid_from_us < a.valid_until_us
+        }
         if role in ADMINISTRATORS and held & (ADMINISTRATORS - {role}):
             raise Conflict(
                 "role/administrators-apart", "One person may hold only one of the three administrator roles."
@@ -154,19 +206,20 @@ class Parties:
         self._uow.delete(assignments, key)
         self._forget()
 
-    def assignments(self, person: str) -> list[Assignment]:
-        """Every assignment of a person, past and future too."""
+    def assignments(self, person: str = "", organisation: str = "", limit: int = 1_000) -> list[Assignment]:
+        """The assignments of a person, of an organisation, or all; past and future ones too."""
+        asked = [(column, value) for column, value in (("person", person), ("organisation", organisation)) if value]
+        conditions = "".join(f" AND {column} = %s" for column, _ in asked)
         rows = self._uow.fetch(
             "SELECT person, organisation, role, valid_from, valid_until, granted_by FROM role_assignments "
-            "WHERE tenant = %s AND person = %s ORDER BY organisation, role",
-            (self._t, person),
+            f"WHERE tenant = %s{conditions} ORDER BY person, organisation, role LIMIT %s",
+            (self._t, *(value for _, value in asked), limit),
         )
         return [Assignment(*row) for row in rows]
 
     def link_subject(self, issuer: str, subject: str, person: str, organisation: str) -> None:
         """Let a subject of an OpenID Connect issuer be a person here. Raises NotFound."""
-        if not self.person_exists(person):
-            raise NotFound("party/unknown", f"There is no person {person}.")
+        self._require_person(person)
         self.organisation(organisation)
         self._uow.upsert(subjects, (self._t, issuer.rstrip("/"), subject, person, organisation))
         self._forget()
@@ -186,6 +239,15 @@ class Parties:
              self._scope.now_us, expires_us, 0),
         )  # fmt: skip
         return identifier, token
+
+    def credentials(self, person: str, now_us: int, limit: int = 500) -> list[Credential]:
+        """A person's sessions and keys that still work, newest first."""
+        rows = self._uow.fetch(
+            "SELECT id, kind, organisation, scopes, created_at, expires_at FROM credentials "
+            "WHERE tenant = %s AND person = %s AND revoked_at = 0 AND expires_at > %s ORDER BY id DESC LIMIT %s",
+            (self._t, person, now_us, limit),
+        )
+        return [Credential(row[0], row[1], row[2], tuple(json.loads(row[3])), row[4], row[5]) for row in rows]
 
     def revoke_credential(self, credential_id: str, *, holder: str = "") -> None:
         """End a session or key at once; with `holder` only that person's own. Raises NotFound."""
@@ -239,4 +301,5 @@ def _organisation(row: tuple[Any, ...]) -> Organisation:
     return Organisation(
         id=row[1], credit_code=row[2], name=row[3], name_zh=row[4], kind=row[5], legal_representative=row[6],
         state=row[8], evidence=row[9], requested_by=row[10], frozen=bool(row[11]), created_us=row[12],
+        beneficial_owners=tuple(json.loads(row[7])),
     )  # fmt: skip

@@ -71,6 +71,7 @@ credentials = _table(
     Column("expires_at", BigInteger, nullable=False),
     Column("revoked_at", BigInteger, nullable=False),
     Index("uq_credentials_token_hash", "token_hash", unique=True),
+    Index("ix_credentials_person", "tenant", "person"),
 )
 
 subjects = _table(

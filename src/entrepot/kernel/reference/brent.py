@@ -7,10 +7,14 @@ PA.NUS.FCRF), per tonne through Brent's density of 835 kg/m³. A lender would us
 """
 
 import csv
+import functools
 import importlib.util
-from datetime import date, datetime
+from collections.abc import Mapping
+from datetime import date
+from decimal import ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
 from pathlib import Path
+from types import MappingProxyType
 
 from entrepot.kernel.operations.errors import Invalid, Unavailable
 from entrepot.kernel.reference.rounding import round_to
@@ -36,17 +40,27 @@ BRENT_CNY = Series(
 )
 
 
-def brent_usd_per_barrel() -> dict[date, int]:
-    """Brent spot prices by day, in cents of a dollar per barrel. Raises Unavailable when the package is missing."""
+@functools.cache
+def brent_usd_per_barrel() -> Mapping[date, int]:
+    """Brent spot prices by day, in cents of a dollar per barrel; read once, for a replay asks often.
+
+    Raises Unavailable when the package is missing.
+    """
     spec = importlib.util.find_spec("river")  # found, not imported: only its data file is wanted
     if spec is None or not spec.submodule_search_locations:
         raise Unavailable("price/brent-missing", "The package river, which carries the Brent prices, is not installed.")
     file = Path(spec.submodule_search_locations[0]) / "drift" / "datasets" / "brent_crude_oil.csv"
     with file.open(newline="", encoding="utf-8") as lines:
-        return {
-            datetime.strptime(row["day"], "%m/%d/%Y").date(): round_to(Fraction(row["DPB"]) * 100)  # noqa: DTZ007
-            for row in csv.DictReader(lines)
-        }
+        return MappingProxyType({_day(row["day"]): _cents(row["DPB"]) for row in csv.DictReader(lines)})
+
+
+def _day(text: str) -> date:
+    month, day, year = text.split("/")
+    return date(int(year), int(month), int(day))
+
+
+def _cents(dollars: str) -> int:
+    return int(Decimal(dollars).scaleb(2).to_integral_value(ROUND_HALF_EVEN))
 
 
 def yuan_per_tonne(cents_per_barrel: int, year: int) -> int:

@@ -146,6 +146,7 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     with op.batch_alter_table("credentials", schema=None) as batch_op:
+        batch_op.create_index("ix_credentials_person", ["tenant", "person"], unique=False)
         batch_op.create_index("uq_credentials_token_hash", ["token_hash"], unique=True)
 
     op.create_table(
@@ -933,6 +934,7 @@ def downgrade() -> None:
     op.drop_table("devices")
     with op.batch_alter_table("credentials", schema=None) as batch_op:
         batch_op.drop_index("uq_credentials_token_hash")
+        batch_op.drop_index("ix_credentials_person")
 
     op.drop_table("credentials")
     with op.batch_alter_table("cases", schema=None) as batch_op:
