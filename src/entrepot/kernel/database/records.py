@@ -12,8 +12,9 @@
 SQLAlchemy sessions stay for queries and shapes that records do not fit; records cost a tenth of them.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from operator import attrgetter
 from typing import Any, ClassVar, Generic, TypeVar, dataclass_transform, get_type_hints
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, LargeBinary, Table, Text
@@ -30,6 +31,8 @@ class Record:
 
     table: ClassVar[Table]
     label: ClassVar[str]
+    flags: ClassVar[tuple[int, ...]]  # places of the row's booleans
+    values: ClassVar[Callable[[Any], tuple[Any, ...]]]
 
 
 R = TypeVar("R", bound=Record)
@@ -52,6 +55,8 @@ def record(
         indexes = [Index(f"ix_{table}_{'_'.join(names)}", "tenant", *names) for names in index]
         made.table = Table(table, metadata, *columns, *indexes, sqlite_with_rowid=False)
         made.label = label or cls.__name__.lower()
+        made.flags = tuple(place for place, column in enumerate(columns) if isinstance(column.type, Boolean))
+        made.values = attrgetter(*(f.name for f in fields(made)))  # type: ignore[arg-type]
         return made
 
     return declare
@@ -96,19 +101,27 @@ class Records(Generic[R]):
 
     def list(self, *, after: str = "", limit: int = 1000, **equal: Any) -> list[R]:
         """Records whose fields equal the values given, in the order of their keys."""
+        places = [(self._place(name), value) for name, value in equal.items()]
         conditions = ["tenant = %s", *(f"{name} = %s" for name in equal)]
-        keys = [column.name for column in self._table.primary_key.columns if column.name != "tenant"]
         values: list[Any] = [self._tenant, *equal.values()]
+        first = next(column.name for column in self._table.primary_key.columns if column.name != "tenant")
+        key_place = self._place(first)
         if after:
-            conditions.append(f"{keys[0]} > %s")
+            conditions.append(f"{first} > %s")
             values.append(after)
-        columns = ", ".join(column.name for column in self._table.columns)
-        rows = self._uow.fetch(
-            f"SELECT {columns} FROM {self._table.name} WHERE {' AND '.join(conditions)} "
-            f"ORDER BY {', '.join(keys)} LIMIT %s",
-            (*values, limit),
-        )
+
+        def matches(row: Sequence[Any]) -> bool:
+            return (
+                row[0] == self._tenant
+                and all(row[place] == value for place, value in places)
+                and (not after or row[key_place] > after)
+            )
+
+        rows = self._uow.select(self._table, " AND ".join(conditions), values, matches, limit)
         return [self._make(row) for row in rows]
+
+    def _place(self, name: str) -> int:
+        return list(self._table.columns.keys()).index(name)
 
     def _found(self, item: R | None, key: tuple[Any, ...]) -> R:
         if item is None:
@@ -117,11 +130,10 @@ class Records(Generic[R]):
         return item
 
     def _row(self, item: R) -> tuple[Any, ...]:
-        return (self._tenant, *(getattr(item, f.name) for f in fields(item)))  # type: ignore[arg-type]
+        return (self._tenant, *self._kind.values(item))
 
     def _make(self, row: tuple[Any, ...]) -> R:
-        values = list(row[1:])
-        for place, column in enumerate(self._table.columns):
-            if place and isinstance(column.type, Boolean):
-                values[place - 1] = bool(values[place - 1])  # SQLite answers 0 and 1
-        return self._kind(*values)
+        flags = self._kind.flags
+        if flags and self._uow.dialect == "sqlite":  # which answers 0 and 1
+            return self._kind(*(bool(value) if place in flags else value for place, value in enumerate(row) if place))
+        return self._kind(*row[1:])

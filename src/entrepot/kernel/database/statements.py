@@ -1,5 +1,6 @@
 """Set-wise statements: one execution writes all the rows of a table that a group of operations staged."""
 
+import json
 from collections.abc import Callable, Collection, Sequence
 from functools import cache
 from operator import itemgetter
@@ -55,10 +56,41 @@ def remove(driver: Any, dialect: str, table: Table, keys: Collection[tuple[Any, 
 def select_by_key(table: Table, dialect: str, lock: bool) -> str:
     """SELECT of all columns, in order, by primary key."""
     mark = "?" if dialect == "sqlite" else "%s"
-    columns = ", ".join(f'"{column.name}"' for column in table.columns)
     condition = " AND ".join(f'"{column.name}" = {mark}' for column in table.primary_key.columns)
     suffix = " FOR UPDATE" if lock and dialect != "sqlite" else ""
-    return f'SELECT {columns} FROM "{table.name}" WHERE {condition}{suffix}'
+    return f"{select_all(table)} WHERE {condition}{suffix}"
+
+
+@cache
+def select_by_keys(table: Table, dialect: str) -> str:
+    """SELECT of all columns of the rows whose last key column is one of a list, see `one_list`; placeholders %s."""
+    *first, last = table.primary_key.columns
+    conditions = [f'"{column.name}" = %s' for column in first]
+    if dialect == "sqlite":
+        conditions.append(f'"{last.name}" IN (SELECT value FROM json_each(%s))')
+    else:
+        conditions.append(f'"{last.name}" = ANY(%s::{_array_type(last)})')
+    return f"{select_all(table)} WHERE {' AND '.join(conditions)}"
+
+
+def one_list(dialect: str, values: Sequence[str] | Sequence[int]) -> str:
+    """A list as one parameter, so that the statement is the same for any count."""
+    if dialect == "sqlite":
+        return json.dumps(list(values))
+    return texts([str(value) for value in values])
+
+
+@cache
+def select_all(table: Table) -> str:
+    """SELECT of all columns, in order."""
+    columns = ", ".join(f'"{column.name}"' for column in table.columns)
+    return f'SELECT {columns} FROM "{table.name}"'
+
+
+@cache
+def key_list(table: Table) -> str:
+    """The primary key's columns, for an ORDER BY."""
+    return ", ".join(f'"{column.name}"' for column in table.primary_key.columns)
 
 
 @cache

@@ -5,7 +5,7 @@ what it staged; a failed commit takes back everything, memory included. SQLAlche
 they flush first, under a savepoint of the running operation.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Table
@@ -46,6 +46,7 @@ class UnitOfWork:
         self._flush_hooks: dict[Any, Any] = {}
         self._closing_hooks: dict[Any, Any] = {}
         self._commit_hooks: dict[Any, Any] = {}
+        self._seen: dict[Table, dict[tuple[Any, ...], tuple[Any, ...] | None]] = {}
         self._mark = 0
         self._earlier_staged = False
         self._savepoint = False
@@ -125,22 +126,80 @@ class UnitOfWork:
     # --- reading -----------------------------------------------------------------------------------------------
 
     def row(self, table: Table, key: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        """One row by primary key, staged or stored; None where there is none."""
-        return self._row(table, key, lock=False)
+        """One row by primary key, staged or stored; None where there is none.
+
+        A stored row is asked for once in a transaction: what several operations of a group only read, such as a tank
+        or a price series, costs one statement. Whoever changes a row uses `lock`, which always asks.
+        """
+        staged = self._staged(table, key)
+        if staged is not _MISSING:
+            return None if staged is _DELETED else tuple(staged)
+        seen = self._seen.setdefault(table, {})
+        if key in seen and self._session is None:  # a session may have changed it
+            return seen[key]
+        found = self.read(statements.select_by_key(table, self.dialect, False), key)
+        row = seen[key] = found[0] if found else None
+        return row
+
+    def rows(self, table: Table, keys: Collection[tuple[Any, ...]]) -> dict[tuple[Any, ...], tuple[Any, ...]]:
+        """Those of the rows with these primary keys that there are, staged or stored, by one statement at most.
+
+        The keys differ in their last part only.
+        """
+        found: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+        missing = []
+        for key in keys:
+            staged = self._staged(table, key)
+            if staged is _MISSING:
+                missing.append(key)
+            elif staged is not _DELETED:
+                found[key] = tuple(staged)
+        if missing:
+            (first,) = {key[:-1] for key in missing}
+            sql = statements.select_by_keys(table, self.dialect)
+            listed = statements.one_list(self.dialect, [key[-1] for key in missing])
+            key_of = statements.key_of(table)
+            found.update((key_of(row), row) for row in self.read(sql, (*first, listed)))
+        return found
+
+    def select(
+        self, table: Table, conditions: str, parameters: Sequence[Any], matches: Callable[[Sequence[Any]], bool],
+        limit: int,
+    ) -> list[tuple[Any, ...]]:  # fmt: skip
+        """Rows of a table under conditions, in the order of their primary keys, with the staged rows laid over them.
+
+        `matches` says of a staged row what `conditions` say of a stored one. Nothing is flushed for it.
+        """
+        if self._session is not None and not self.read_only:
+            self.session.flush()
+        staged = {**self._inserts.get(table, {}), **self._upserts.get(table, {})}
+        sql = f"{statements.select_all(table)} WHERE {conditions} ORDER BY {statements.key_list(table)} LIMIT %s"
+        stored = self.read(sql, (*parameters, limit + len(staged)))
+        if not staged:
+            return stored
+        key_of = statements.key_of(table)
+        kept = [row for row in stored if key_of(row) not in staged]
+        kept += [tuple(row) for row in staged.values() if row is not _DELETED and matches(row)]
+        return sorted(kept, key=key_of)[:limit]
 
     def lock(self, table: Table, key: tuple[Any, ...]) -> tuple[Any, ...] | None:
         """Like `row`, holding the stored row against other processes until the end of the transaction."""
         self.locked_rows = True
-        return self._row(table, key, lock=True)
+        staged = self._staged(table, key)
+        if staged is not _MISSING:
+            return None if staged is _DELETED else tuple(staged)
+        found = self.read(statements.select_by_key(table, self.dialect, True), key)
+        row = found[0] if found else None
+        self._seen.setdefault(table, {})[key] = row
+        return row
 
-    def _row(self, table: Table, key: tuple[Any, ...], *, lock: bool) -> tuple[Any, ...] | None:
+    def _staged(self, table: Table, key: tuple[Any, ...]) -> Any:
         for rows in (self._inserts.get(table), self._upserts.get(table)):
             if rows is not None:
                 staged = rows.get(key, _MISSING)
                 if staged is not _MISSING:
-                    return None if staged is _DELETED else tuple(staged)
-        found = self.read(statements.select_by_key(table, self.dialect, lock), key)
-        return found[0] if found else None
+                    return staged
+        return _MISSING
 
     def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Rows of a SELECT (placeholders %s on both databases) WITHOUT the staged rows: the caller overlays them."""
@@ -165,6 +224,7 @@ class UnitOfWork:
         assert not self.read_only, "a query may not write"
         self._enter_savepoint()
         self.flush()
+        self._seen.clear()
         if self.dialect == "sqlite":
             return int(self._driver.execute(sql.replace("%s", "?"), tuple(parameters)).rowcount)
         with self._driver.cursor() as cursor:
@@ -183,6 +243,7 @@ class UnitOfWork:
             if not self.read_only:
                 self._enter_savepoint()
                 self.flush()
+                self._seen.clear()
             self._session = Session(
                 self._connection, join_transaction_mode="rollback_only", expire_on_commit=False, autoflush=True
             )
@@ -194,6 +255,7 @@ class UnitOfWork:
         if not self.read_only:
             self._enter_savepoint()
             self.flush()
+            self._seen.clear()
         return self._connection
 
     # --- the life of a group -------------------------------------------------------------------------------------
@@ -202,6 +264,11 @@ class UnitOfWork:
         """Open the transaction."""
         self._connection.begin()
         self._driver = self._connection.connection.driver_connection
+
+    def wait_at_most(self, milliseconds: int) -> None:
+        """Fail rather than wait longer for another process's row lock; SQLite has none."""
+        if self.dialect == "postgresql":
+            self._run(f"SET LOCAL lock_timeout = {int(milliseconds)}")
 
     def begin_operation(self, *, savepoint: bool = False) -> None:
         """Mark where the next operation starts; `savepoint` writes the earlier rows and opens one at once."""
@@ -218,6 +285,7 @@ class UnitOfWork:
         """Keep what the operation did."""
         if self._session is not None:
             self._session.flush()
+            self._seen.clear()
             self._session.close()
             self._session = None
         if self._savepoint:
@@ -235,6 +303,7 @@ class UnitOfWork:
             self._run("ROLLBACK TO SAVEPOINT operation")
             self._run("RELEASE SAVEPOINT operation")
             self._savepoint = False
+            self._seen.clear()
         self._take_back(self._mark)
 
     def flush(self) -> None:
@@ -246,10 +315,12 @@ class UnitOfWork:
                 callback()
         for table, rows in self._inserts.items():
             if rows:
+                self._forget(table, rows)
                 statements.write(self._driver, self.dialect, table, rows.values(), replace=False)
                 rows.clear()  # undoing a staged row that is written already only finds it gone
         for table, rows in self._upserts.items():
             if rows:
+                self._forget(table, rows)
                 kept = [row for row in rows.values() if row is not _DELETED]
                 gone = [key for key, row in rows.items() if row is _DELETED]
                 if kept:
@@ -257,6 +328,12 @@ class UnitOfWork:
                 if gone:
                     statements.remove(self._driver, self.dialect, table, gone)
                 rows.clear()  # undoing a staged row that is written already only finds it gone
+
+    def _forget(self, table: Table, keys: Iterable[tuple[Any, ...]]) -> None:
+        seen = self._seen.get(table)
+        if seen:
+            for key in keys:
+                seen.pop(key, None)
 
     def commit(self) -> None:
         """Flush and commit; the callbacks run after it."""

@@ -6,6 +6,7 @@ outside (prior registration, floating charge, purchase money, lien, court seizur
 the rank they have, so that a lender sees them before lending.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -104,10 +105,17 @@ def release(ledger: "Ledger", identifier: str, amount: int | None, to: int | Non
 
 def get(ledger: "Ledger", identifier: str) -> Encumbrance:
     """One claim, standing or ended. Raises NotFound."""
-    stored = ledger.scope.uow.row(ledger_encumbrances, (ledger.tenant, identifier))
-    if stored is None:
-        raise NotFound("ledger/no-encumbrance", f"There is no encumbrance {identifier}.", encumbrance=identifier)
-    return _encumbrance(dict(zip(COLUMNS, stored, strict=True)))
+    return get_all(ledger, (identifier,))[0]
+
+
+def get_all(ledger: "Ledger", identifiers: Sequence[str]) -> list[Encumbrance]:
+    """Several claims, standing or ended, in the order asked for. Raises NotFound."""
+    keys = [(ledger.tenant, identifier) for identifier in identifiers]
+    stored = ledger.scope.uow.rows(ledger_encumbrances, keys)
+    for key in keys:
+        if key not in stored:
+            raise NotFound("ledger/no-encumbrance", f"There is no encumbrance {key[1]}.", encumbrance=key[1])
+    return [_encumbrance(dict(zip(COLUMNS, stored[key], strict=True))) for key in keys]
 
 
 def find(

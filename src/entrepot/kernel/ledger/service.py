@@ -103,8 +103,11 @@ class Ledger:
             _check_cap(cap)
             definition = Definition(number, owner, asset, purpose, may_go_negative, False, cap, self.scope.now_us, 1)
             books.want(definition, self.scope.actor_id)
-        if may_go_negative or cap is not None:
+        if cap is not None:
             self._check_limits(self._known(number).definition, may_go_negative, cap)
+        elif may_go_negative:
+            self.books.load((number,), self.scope.now_us)  # what it was opened as never changes: a hint will do
+            self._check_limits(self.books.accounts[number].definition, may_go_negative, cap)
         return number
 
     @staticmethod
@@ -279,6 +282,11 @@ class Ledger:
             posted, held = state.posted, state.held
         return Balance(posted, held, posted - held)
 
+    def balances(self, accounts: Sequence[int]) -> list[Balance]:
+        """The balances of several accounts now, read together. Raises NotFound."""
+        self.books.load(accounts, self.scope.now_us, fresh=True)
+        return [self.balance(account) for account in accounts]
+
     def statement(
         self,
         account: int,
@@ -353,6 +361,10 @@ class Ledger:
     def encumbrance(self, encumbrance: str) -> Encumbrance:
         """One claim by its id, standing or ended. Raises NotFound."""
         return encumbrances.get(self, encumbrance)
+
+    def encumbrances_named(self, encumbrances_: Sequence[str]) -> list[Encumbrance]:
+        """The claims of these ids, standing or ended, in their order. Raises NotFound."""
+        return encumbrances.get_all(self, encumbrances_)
 
     def encumbrances(
         self, *, account: int | None = None, owner: str = "", asset: str = "", creditor: str = "", closed: bool = False

@@ -1,7 +1,11 @@
 """The edge of every operation: queues, group commit, retries. Nothing else commits.
 
-Commands wait in one queue. A worker thread (one on SQLite, a few on PostgreSQL) takes all that wait, runs them in one
+Commands wait in a queue. A worker thread (one on SQLite, a few on PostgreSQL) takes all that wait, runs them in one
 transaction and answers after the commit. When the commit fails, each is run again alone.
+
+On PostgreSQL the operations that lock rows have a queue and a worker of their own: two groups that lock the same rows
+in another order would end each other as deadlocks. Between processes this can happen still; there a group waits for a
+lock a short while only, and is then run one by one.
 """
 
 import asyncio
@@ -29,6 +33,7 @@ A = TypeVar("A", bound=Answer)
 Resolve = Callable[[Outcome], None]
 _Item = tuple[Call, Resolve]
 ATTEMPTS_ALONE = 6
+GROUP_LOCK_WAIT_MS = 100
 INTERNAL_PROBLEM = {
     "type": "https://entrepot.dev/problems/internal",
     "title": "Internal error",
@@ -61,6 +66,7 @@ class Executor:
         self.committed = threading.Event()  # set after each commit: the sealer sleeps on it
         self._seed = int.from_bytes(os.urandom(8)) if seed is None else seed
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
+        self._locking: queue.SimpleQueue[_Item | None] = queue.SimpleQueue() if self.writers > 1 else self._queue
         self._threads: list[threading.Thread] = []
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix="reader")
         self._local = threading.local()
@@ -71,7 +77,8 @@ class Executor:
     def start(self) -> "Executor":
         """Start the worker threads."""
         for number in range(self.writers):
-            thread = threading.Thread(target=self._work, args=(number,), name=f"writer-{number}", daemon=True)
+            source = self._queue if number else self._locking
+            thread = threading.Thread(target=self._work, args=(number, source), name=f"writer-{number}", daemon=True)
             thread.start()
             self._threads.append(thread)
         return self
@@ -79,17 +86,17 @@ class Executor:
     def stop(self) -> None:
         """Answer what waits, then stop."""
         self._stopping = True
-        for _ in self._threads:
-            self._queue.put(None)
+        for number in range(len(self._threads)):
+            (self._queue if number else self._locking).put(None)
         for thread in self._threads:
             thread.join(timeout=30)
         self._threads.clear()
-        with suppress(queue.Empty):  # what slipped in behind the end is answered, too
-            while True:
-                if (item := self._queue.get_nowait()) is not None:
-                    item[1](
-                        Outcome.refused(Unavailable("executor/stopped", "The server stops; send the same key again."))
-                    )
+        for source in (self._queue, self._locking):
+            with suppress(queue.Empty):  # what slipped in behind the end is answered, too
+                while True:
+                    if (item := source.get_nowait()) is not None:
+                        stopped = Unavailable("executor/stopped", "The server stops; send the same key again.")
+                        item[1](Outcome.refused(stopped))
         self._readers.shutdown(wait=True)
 
     def __enter__(self) -> "Executor":
@@ -144,16 +151,16 @@ class Executor:
         self._queue.put((Call(request, operation, actor, "", door), _Recorded(refusal)))
 
     def waiting(self) -> int:
-        """Commands in the queue."""
-        return self._queue.qsize()
+        """Commands in the queues."""
+        return self._queue.qsize() + (self._locking.qsize() if self._locking is not self._queue else 0)
 
     def _enqueue(self, call: Call, resolve: Resolve) -> None:
-        if self._stopping or self._queue.qsize() >= self.max_waiting:
+        if self._stopping or self.waiting() >= self.max_waiting:
             resolve(
                 Outcome.refused(Unavailable("executor/overloaded", "Too much work waits; send the same key again."))
             )
             return
-        self._queue.put((call, resolve))
+        (self._locking if call.operation.locks_rows else self._queue).put((call, resolve))
 
     def _prepare(self, call: Call) -> None:
         # A refusal is decided by the worker, after the permission and after an answer that the key already has.
@@ -193,44 +200,25 @@ class Executor:
 
     # --- the worker ----------------------------------------------------------------------------------------------
 
-    def _work(self, number: int) -> None:
+    def _work(self, number: int, source: "queue.SimpleQueue[_Item | None]") -> None:
         random = Random(self._seed + number)
-        while True:
-            first = self._queue.get()
-            if first is None:
-                return
-            group, alone = ([], first) if self._alone(first) else ([first], None)
-            ended = False
-            if alone is None:
-                alone, ended = self._gather(group)
-            for together in (group, [alone] if alone is not None else []):
-                if together:
-                    started = time.perf_counter()
-                    outcomes = self._run_group(together, random)
-                    each = (time.perf_counter() - started) / len(together)
-                    self.committed.set()
-                    self._answer(together, outcomes, each)
+        while (first := source.get()) is not None:
+            group, ended = [first], False
+            while len(group) < self.group and not ended:
+                try:
+                    item = source.get_nowait()
+                except queue.Empty:
+                    break
+                if item is None:
+                    ended = True
+                else:
+                    group.append(item)
+            started = time.perf_counter()
+            outcomes = self._run_group(group, random)
+            self.committed.set()
+            self._answer(group, outcomes, (time.perf_counter() - started) / len(group))
             if ended:
                 return
-
-    def _alone(self, item: _Item) -> bool:
-        # On PostgreSQL an operation that locks rows runs in a transaction of its own: two groups that lock the same
-        # rows in another order would end each other as deadlocks. SQLite has one writer and no such order.
-        return item[0].operation.locks_rows and self.writers > 1
-
-    def _gather(self, group: list[_Item]) -> tuple[_Item | None, bool]:
-        """Add what waits and may go together; the one that stopped it, and whether the end was announced."""
-        while len(group) < self.group:
-            try:
-                item = self._queue.get_nowait()
-            except queue.Empty:
-                return None, False
-            if item is None:
-                return None, True
-            if self._alone(item):
-                return item, False
-            group.append(item)
-        return None, False
 
     def _run_group(self, group: Sequence[_Item], random: Random) -> list[Outcome]:
         if len(group) > 1:
@@ -259,6 +247,8 @@ class Executor:
     def _transaction(self, group: Sequence[_Item], random: Random) -> list[Outcome]:
         runtime = self.runtime
         with runtime.database.unit() as uow:
+            if len(group) > 1:
+                uow.wait_at_most(GROUP_LOCK_WAIT_MS)
             given = runtime.stored(uow, [call for call, _ in group])
             outcomes: list[Outcome] = []
             seen: dict[bytes, tuple[bytes, int, str]] = {}

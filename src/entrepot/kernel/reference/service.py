@@ -1,7 +1,7 @@
 """Prices as integers with their source, and the tenant's calendars; what is pure stands beside."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from fractions import Fraction
@@ -204,9 +204,19 @@ class Reference:
         return found
 
     def _last(self, series_id: str, day: date, *, strictly: bool = False) -> tuple[date, int] | None:
-        # Prices that this group of operations staged must be seen; without any, the flush is saved.
-        find = self._uow.fetch if self._uow.local.get(WRITTEN) else self._uow.read
-        rows: list[tuple[Any, ...]] = find(
+        """Asked once for a group of operations, as long as none of them sets prices."""
+        if self._uow.local.get(WRITTEN):
+            return self._find_last(self._uow.fetch, series_id, day, strictly)  # staged prices must be seen
+        known: dict[Any, tuple[date, int] | None] = self._uow.local.setdefault(f"last:{self._scope.tenant}", {})
+        key = (series_id, day, strictly)
+        if key not in known:
+            known[key] = self._find_last(self._uow.read, series_id, day, strictly)
+        return known[key]
+
+    def _find_last(
+        self, find: Callable[..., list[tuple[Any, ...]]], series_id: str, day: date, strictly: bool
+    ) -> tuple[date, int] | None:
+        rows = find(
             f"SELECT day, value FROM prices WHERE tenant = %s AND series = %s AND day {'<' if strictly else '<='} %s "
             "ORDER BY day DESC LIMIT 1",
             (self._scope.tenant, series_id, day.isoformat()),

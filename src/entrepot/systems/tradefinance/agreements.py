@@ -109,7 +109,7 @@ def open_facility(ctx: Context, request: OpenFacility) -> FacilityOpened:
         ("owner", request.borrower),
         ("custodian", request.custodian),
     ):
-        ctx.relations.add(identifier, relation, party)
+        ctx.relations.add(identifier, relation, party, fresh=True)
     return FacilityOpened(id=identifier)
 
 

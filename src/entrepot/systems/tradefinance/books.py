@@ -78,7 +78,8 @@ def claim_accounts(ctx: Context, facility: Facility) -> tuple[int, int, int]:
 def owed(ctx: Context, facility: Facility) -> tuple[int, int]:
     """Principal and interest that the borrower owes by the books."""
     _, principal, interest = claim_accounts(ctx, facility)
-    return ctx.ledger.balance(principal).posted, ctx.ledger.balance(interest).posted
+    of_principal, of_interest = ctx.ledger.balances((principal, interest))
+    return of_principal.posted, of_interest.posted
 
 
 def accrue_to_today(ctx: Context, facility: Facility) -> Facility:
@@ -124,7 +125,7 @@ def on_its_way(ctx: Context, facility: Facility, kind: str) -> int:
 def pledged_kg(ctx: Context, facility: Facility) -> int:
     """Kilograms pledged for the facility, from the encumbrances on the ledger."""
     standing = pledges(ctx).list(facility_id=facility.id, state="active")
-    return sum(ctx.ledger.encumbrance(pledge.encumbrance).amount for pledge in standing)
+    return sum(claim.amount for claim in ctx.ledger.encumbrances_named([pledge.encumbrance for pledge in standing]))
 
 
 def position(ctx: Context, facility: Facility, *, allow_stale: bool = False) -> Position:

@@ -86,7 +86,7 @@ def pledge_goods(ctx: Context, request: PledgeGoods) -> Pledged:
         )
     )
     for relation, party in (("owner", facility.borrower), ("creditor", facility.lender)):
-        ctx.relations.add(pledge.id, relation, party)
+        ctx.relations.add(pledge.id, relation, party, fresh=True)
     at = assess(ctx, accrue_to_today(ctx, facility))
     return Pledged(
         id=pledge.id,
@@ -132,9 +132,9 @@ def request_loan(ctx: Context, request: RequestLoan) -> LoanView:
             requested_at=ctx.now_us,
         )
     )
-    ctx.relations.add(loan.id, "requester", ctx.actor.id)
-    ctx.relations.add(loan.id, "owner", facility.borrower)
-    ctx.relations.add(loan.id, "creditor", facility.lender)
+    ctx.relations.add(loan.id, "requester", ctx.actor.id, fresh=True)
+    ctx.relations.add(loan.id, "owner", facility.borrower, fresh=True)
+    ctx.relations.add(loan.id, "creditor", facility.lender, fresh=True)
     ctx.notices.send(
         facility.lender,
         "loan",

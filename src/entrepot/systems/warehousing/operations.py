@@ -305,7 +305,7 @@ def hold_receipt(ctx: Context, request: HoldReceipt) -> ReceiptView:
         encumbrance=claim.id,
         reference=request.reference,
     )
-    ctx.relations.add(receipt.id, "creditor", request.in_favour_of)
+    ctx.relations.add(receipt.id, "creditor", request.in_favour_of, fresh=True)  # what is issued has no creditor
     return view(ctx, held)
 
 
@@ -502,8 +502,8 @@ def _new_receipt(ctx: Context, tank: Tank, owner: str, amount: int, source: int)
     )
     ctx.ledger.transfer(source, receipt_account(ctx, receipt), amount, reference=receipt.id)
     receipts(ctx).add(receipt)
-    ctx.relations.add(receipt.id, "owner", owner)
-    ctx.relations.add(receipt.id, "custodian", tank.custodian)
+    ctx.relations.add(receipt.id, "owner", owner, fresh=True)
+    ctx.relations.add(receipt.id, "custodian", tank.custodian, fresh=True)
     return view(ctx, receipt)
 
 
