@@ -6,7 +6,7 @@ manifest = System(
     name="parties",
     title=("Parties", "主体"),
     summary="Organisations, people, roles, keys and sign-in",
-    operations=("entrepot.kernel.parties.operations",),
+    operations=("entrepot.kernel.parties.operations", "entrepot.kernel.parties.openid_operations"),
     tables=("entrepot.kernel.parties.tables",),
     roles={
         "system_admin": ("parties:read", "parties:register", "kernel:operate"),
