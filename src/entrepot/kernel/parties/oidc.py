@@ -75,7 +75,7 @@ class OpenIdConnect:
 
     async def renewed(self) -> None:
         """Wait until the thread has tried to fetch both again; at once where it tried within the last seconds."""
-        if time.monotonic() - self._fetched < RETRY_S:
+        if time.monotonic() - self._fetched < RETRY_S or not self._thread.is_alive():
             return
         tried: Future[None] = Future()
         self._waiting.append(tried)
@@ -120,6 +120,7 @@ class OpenIdConnect:
         while not self._stop.is_set():
             self._wanted.wait(timeout=REFRESH_S)
             self._wanted.clear()
+            waiting = [self._waiting.popleft() for _ in range(len(self._waiting))]
             # A flood of bad tokens must not become a flood of requests.
             if not self._stop.is_set() and time.monotonic() - self._fetched >= RETRY_S:
                 try:
@@ -127,6 +128,6 @@ class OpenIdConnect:
                 except (httpx.HTTPError, httpx.InvalidURL, ValueError, LookupError, TypeError, JoseError) as error:
                     log.warning("the keys of %s could not be fetched: %s", self.issuer, error)
                 self._fetched = time.monotonic()
-            while self._waiting:
+            for tried in waiting:
                 with suppress(InvalidStateError):  # whoever waited has given up
-                    self._waiting.popleft().set_result(None)
+                    tried.set_result(None)
