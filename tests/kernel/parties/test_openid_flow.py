@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import pytest
-from joserfc.jwk import ECKey, RSAKey
+from joserfc.jwk import ECKey, KeyParameters, RSAKey
 
 from entrepot.kernel.database import Database, open_database
 from entrepot.kernel.operations import ManualClock
@@ -269,9 +269,8 @@ def test_an_issuer_that_is_down_and_comes_up(nowhere: Database, issuer: Issuer, 
 
 @pytest.mark.parametrize("kind", ["RSA", "EC"])
 def test_a_key_that_is_newer_than_ours_is_fetched(client: Client, issuer: Issuer, kind: str):
-    before, named = issuer.key, {"kid": "two", "use": "sig"}
-    rsa = kind == "RSA"
-    issuer.key = RSAKey.generate_key(2048, named) if rsa else ECKey.generate_key("P-256", named)
+    before, named = issuer.key, KeyParameters(kid="two", use="sig")
+    issuer.key = RSAKey.generate_key(2048, named) if kind == "RSA" else ECKey.generate_key("P-256", named)
     client.openid.start()
     try:
         assert client.sign_in().subject == SUBJECT
