@@ -31,6 +31,7 @@ WITHOUT_RELATION = {
     "casework.mark_overdue": ONLY_SYSTEMS,
     "notices.mark_read": "the handler finds notices of the actor's own inbox only",
     "parties.revoke_key": "the handler finds the actor's own keys only",
+    "parties.sign_in_openid": ONLY_SYSTEMS,
     "parties.verify_organisation": "the register belongs to the tenant; not by who registered it",
     "reference.day": "public calendar",
     "reference.import_notice": "the tenant's calendar",

@@ -79,7 +79,8 @@ class _Shell:
             importlib.import_module(module)
         self.pages: list[Page] = declared(modules)
         self.tiles: list[Tile] = tiles(modules)
-        self.openid = OpenIdDoor(application, application.openid) if application.openid is not None else None
+        openid = application.openid
+        self.openid = OpenIdDoor(application, openid) if openid is not None and openid.client_id else None
 
     async def actor(self, token: str) -> Actor:
         """The actor of a session. Raises Unauthorised."""
