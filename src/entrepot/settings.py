@@ -33,6 +33,8 @@ class Settings(BaseModel):
     writers: int = Field(4, ge=1, le=64, description="Writer threads on PostgreSQL")
     oidc_issuer: str = Field("", description="OpenID Connect issuer; empty: local sign-in only")
     oidc_client_id: str = Field("", description="This server's client id at the issuer")
+    oidc_client_secret: str = Field("", repr=False, description="This server's secret there; empty: a public client")
+    oidc_name: str = Field("", max_length=60, description="What the sign-in page calls the issuer; empty: its host")
     rate_limits: bool = Field(True, description="Whether the doors limit the rate of each actor")
     traces: bool = Field(False, description="Whether spans of operations are written to traces.jsonl in data_dir")
     demo: bool = Field(False, description="Seed and run the demo region")

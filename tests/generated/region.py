@@ -197,6 +197,7 @@ def _seed(region: Region) -> None:
         "person_id": "per_chen", "organisation_id": "org_huanghe",
         # Objects of another kind than the field's name says, or names of things that are yet to be.
         "parties.verify_organisation:organisation_id": organisation, "parties.link_subject:subject": "248289",
+        "parties.sign_in_openid:subject": "248289", "parties.unlink_subject:subject": "248289",
         "warehousing.cancel_receipt:receipt_id": free, "warehousing.register_tank:tank_id": "tk-900",
         "warehousing.goods_in:owner": "org_huanghe", "tradefinance.request_loan:amount": 1_000_00,
     }  # fmt: skip

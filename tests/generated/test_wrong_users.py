@@ -33,6 +33,7 @@ WITHOUT_RELATION = {
     "parties.freeze_organisation": "the register belongs to the tenant",
     "parties.organisation_file": "the register belongs to the tenant",
     "parties.revoke_key": "the handler finds the actor's own keys only",
+    "parties.sign_in_openid": ONLY_SYSTEMS,
     "parties.verify_organisation": "the register belongs to the tenant; not by who registered it",
     "reference.day": "public calendar",
     "reference.import_notice": "the tenant's calendar",

@@ -1,6 +1,7 @@
 """A desk: one person's open page. It asks and commands in the person's name, shows refusals, and refreshes live."""
 
 import asyncio
+import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
@@ -14,6 +15,15 @@ T = TypeVar("T")
 Title = tuple[str, str]
 REFRESH_PAUSE_S = 0.25
 SIGN_IN = "/sign-in"
+
+
+def local_path(wanted: str) -> str:
+    """`wanted` when it is a path of this console, "/" when it may lead elsewhere or round in a circle.
+
+    Browsers drop tabs and line ends inside an address and read a backslash as a slash, so none may be there.
+    """
+    leads_here = re.fullmatch(r"/(?!/)[^\\\x00-\x20\x7f]*", wanted) is not None
+    return wanted if leads_here and not wanted.startswith(SIGN_IN) else "/"
 
 
 class Feed:

@@ -16,8 +16,9 @@ from nicegui.storage import Storage
 from starlette.requests import Request as HttpRequest
 from starlette.responses import RedirectResponse, Response
 
-from entrepot.console.desk import SIGN_IN, Desk, Feed, Title
+from entrepot.console.desk import SIGN_IN, Desk, Feed, Title, local_path
 from entrepot.console.frame import MARK, head, open_frame
+from entrepot.console.openid import OpenIdDoor, problem_of
 from entrepot.console.pages import Page, Tile, declared, tiles
 from entrepot.console.widgets import escape, note, raw
 from entrepot.kernel.operations import Actor, Refusal, Unauthorised
@@ -78,6 +79,8 @@ class _Shell:
             importlib.import_module(module)
         self.pages: list[Page] = declared(modules)
         self.tiles: list[Tile] = tiles(modules)
+        openid = application.openid
+        self.openid = OpenIdDoor(application, openid) if openid is not None and openid.client_id else None
 
     async def actor(self, token: str) -> Actor:
         """The actor of a session. Raises Unauthorised."""
@@ -173,18 +176,20 @@ def _choose_language(chosen: str) -> None:
 
 def _serve_sign_in(shell: _Shell) -> None:
     @ui.page(SIGN_IN, response_timeout=BUILD_LIMIT_S)
-    async def sign_in_page(next: str = "/") -> None:
+    async def sign_in_page(next: str = "/", problem: str = "") -> None:
         chosen = language()
-        target = next if next.startswith("/") and not next.startswith("//") and "\\" not in next else "/"
         head(chosen)
-        _SignInForm(shell, chosen, target).draw()
+        _SignInForm(shell, chosen, local_path(next), problem_of(problem)).draw()
+
+    if shell.openid is not None:
+        shell.openid.serve()
 
 
 class _SignInForm:
     """User name, password, and for whom when there is a choice."""
 
-    def __init__(self, shell: _Shell, chosen: str, target: str) -> None:
-        self.shell, self.language, self.target = shell, chosen, target
+    def __init__(self, shell: _Shell, chosen: str, target: str, said: Title | None) -> None:
+        self.shell, self.language, self.target, self.said = shell, chosen, target, said
 
     def t(self, title: Title) -> str:
         return title[1] if self.language == "zh" else title[0]
@@ -210,8 +215,17 @@ class _SignInForm:
                 self.button = ui.button(self.t(("Sign in", "登录"))).props(
                     "unelevated no-caps color=primary type=submit"
                 )
+            if self.said is not None:
+                self._say(self.t(self.said))
+            if self.shell.openid is not None:
+                self._elsewhere(self.shell.openid)
             if self.shell.accounts:
                 self._hints()
+
+    def _elsewhere(self, openid: OpenIdDoor) -> None:
+        raw(f'<div class="or">{self.t(("or", "或"))}</div>')
+        words = self.t((f"Sign in with {openid.name}", f"使用 {openid.name} 登录"))
+        raw(f'<a class="btn wide" data-mark="openid" href="{escape(openid.link(self.target))}">{escape(words)}</a>')
 
     def _hints(self) -> None:
         with ui.element("div").classes("hints"):

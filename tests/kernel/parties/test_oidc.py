@@ -1,16 +1,12 @@
 """OpenID Connect against a small issuer on the loopback that speaks discovery and signs for real."""
 
-import json
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from random import Random
 from typing import Any
 
 import pytest
-from joserfc import jwt
-from joserfc.jwk import ECKey, KeySet, RSAKey
+from joserfc.jwk import RSAKey
 
 from entrepot.kernel.database import Database, Scope
 from entrepot.kernel.operations import ManualClock, Unauthorised
@@ -19,51 +15,16 @@ from entrepot.kernel.parties.checks import credit_check
 from entrepot.kernel.parties.oidc import OpenIdConnect
 from entrepot.kernel.parties.resolve import Resolver
 from entrepot.systems import build_registry
+from tests.support.issuer import CLIENT, SUBJECT, Issuer, running
 
 NOW = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
 NOW_S = int(NOW.timestamp())
-CLIENT = "entrepot-console"
-
-
-class Issuer:
-    """Discovery document, key set, tokens."""
-
-    def __init__(self) -> None:
-        self.key = RSAKey.generate_key(2048, parameters={"kid": "one", "use": "sig"})
-        issuer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                found = {
-                    "/.well-known/openid-configuration": {"issuer": issuer.url, "jwks_uri": f"{issuer.url}/keys"},
-                    "/keys": KeySet([issuer.key]).as_dict(private=False),
-                }.get(self.path)
-                body = json.dumps(found or {}).encode()
-                self.send_response(200 if found else 404)
-                self.send_header("content-length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, format: str, *args: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def token(self, key: RSAKey | ECKey | None = None, algorithm: str = "RS256", **changes: Any) -> str:
-        """A signed token, good unless the changes make it otherwise."""
-        claims = {"iss": self.url, "aud": CLIENT, "sub": "248289", "exp": NOW_S + 600, "iat": NOW_S, **changes}
-        kept = {name: value for name, value in claims.items() if value is not None}
-        return jwt.encode({"alg": algorithm, "kid": "one"}, kept, key or self.key, algorithms=[algorithm])
 
 
 @pytest.fixture(scope="module")
 def issuer() -> Iterator[Issuer]:
-    running = Issuer()
-    yield running
-    running.server.shutdown()
-    running.server.server_close()
+    with running(lambda: NOW_S) as found:
+        yield found
 
 
 @pytest.fixture
@@ -79,7 +40,7 @@ def resolver(database: Database, issuer: Issuer) -> Resolver:
         parties.decide_organisation(organisation, "verified", "seen")
         parties.register_person("c", "", person_id="per_1")
         parties.grant("per_1", organisation, "audit_admin", 0, 1 << 61)
-        parties.link_subject(issuer.url, "248289", "per_1", organisation)
+        parties.link_subject(issuer.url, SUBJECT, "per_1", organisation)
     openid = OpenIdConnect(database, clock, "test", issuer.url, CLIENT)
     openid.refresh()
     return Resolver(database, registry, clock, (openid.resolver_hook,))

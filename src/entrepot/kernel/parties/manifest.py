@@ -10,6 +10,7 @@ manifest = System(
         "entrepot.kernel.parties.operations",
         "entrepot.kernel.parties.role_operations",
         "entrepot.kernel.parties.key_operations",
+        "entrepot.kernel.parties.openid_operations",
     ),
     tables=("entrepot.kernel.parties.tables",),
     roles={

@@ -4,9 +4,13 @@ Keys are fetched by a thread, never by a request: a token signed with a key that
 advice to try again, and starts a refresh.
 """
 
+import asyncio
 import logging
 import threading
 import time
+from collections import deque
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -22,6 +26,7 @@ log = logging.getLogger(__name__)
 ALGORITHMS = ["RS256", "ES256", "PS256", "EdDSA"]
 REFRESH_S = 3_600.0
 RETRY_S = 5.0
+RENEWAL_S = 8.0
 LEEWAY_S = 30
 
 
@@ -29,16 +34,20 @@ class OpenIdConnect:
     """The tokens of one issuer (OpenID Connect Core 1.0, section 3.1.3.7; discovery by OpenID Connect Discovery 1.0).
 
     `resolver_hook` is what the resolver asks: the claim of a token that is of this issuer and good, None for a token of
-    another kind; it raises Unauthorised for one that is of this issuer and not good.
+    another kind; it raises Unauthorised for one that is of this issuer and not good. `document` is the discovery
+    document, empty until it was fetched.
     """
 
     def __init__(self, database: Database, clock: Clock, tenant: str, issuer: str, client_id: str) -> None:
         self._database = database
         self._clock = clock
         self._tenant = tenant
-        self._issuer = issuer.rstrip("/")
-        self._client_id = client_id
+        self.issuer = issuer.rstrip("/")
+        self.client_id = client_id
         self._keys: KeySet | None = None
+        self._fetched = -RETRY_S
+        self._waiting: deque[Future[None]] = deque()
+        self.document: dict[str, Any] = {}
         self._wanted = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="openid-keys", daemon=True)
@@ -58,23 +67,35 @@ class OpenIdConnect:
     def refresh(self) -> None:
         """Fetch discovery document and keys. Raises httpx.HTTPError, ValueError for another issuer's document."""
         with httpx.Client(timeout=10, follow_redirects=False) as client:
-            found = client.get(f"{self._issuer}/.well-known/openid-configuration").raise_for_status().json()
-            if str(found.get("issuer", "")).rstrip("/") != self._issuer:
-                raise ValueError(f"{self._issuer} describes another issuer")
+            found = client.get(f"{self.issuer}/.well-known/openid-configuration").raise_for_status().json()
+            if not isinstance(found, dict) or str(found.get("issuer", "")).rstrip("/") != self.issuer:
+                raise ValueError(f"{self.issuer} describes another issuer")
             self._keys = KeySet.import_key_set(client.get(found["jwks_uri"]).raise_for_status().json())
+            self.document = found
+
+    async def renewed(self) -> None:
+        """Wait until the thread has tried to fetch both again; at once where it tried within the last seconds."""
+        if time.monotonic() - self._fetched < RETRY_S or not self._thread.is_alive():
+            return
+        tried: Future[None] = Future()
+        self._waiting.append(tried)
+        self._wanted.set()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.wrap_future(tried), RENEWAL_S)
 
     def resolver_hook(self, token: str) -> tuple[str, str, str, int] | None:
         """Tenant, person, organisation and expiry (microseconds) of a good token. Raises Unauthorised."""
         if token.count(".") != 2 or token.startswith(("es_", "ek_", "el_")):
             return None
-        claims = self._claims(token)
+        claims = self.claims(token)
         with self._database.reader() as uow:
-            row = uow.row(subjects, (self._tenant, self._issuer, str(claims["sub"])))
+            row = uow.row(subjects, (self._tenant, self.issuer, str(claims["sub"])))
         if row is None:
             raise Unauthorised("sign-in/unknown-subject", "Your account at the issuer is linked to nobody here yet.")
         return self._tenant, str(row[3]), str(row[4]), int(claims["exp"]) * 1_000_000
 
-    def _claims(self, token: str) -> dict[str, Any]:
+    def claims(self, token: str) -> dict[str, Any]:
+        """The claims of a token that the issuer signed for us and that holds now. Raises Unauthorised."""
         if self._keys is None:
             self._wanted.set()
             raise Unauthorised("sign-in/no-keys", "The issuer's keys are not known yet; try again in a moment.")
@@ -82,8 +103,8 @@ class OpenIdConnect:
         rules = jwt.JWTClaimsRegistry(
             now=now_s,
             leeway=LEEWAY_S,
-            iss={"essential": True, "values": [self._issuer, f"{self._issuer}/"]},
-            aud={"essential": True, "value": self._client_id},
+            iss={"essential": True, "values": [self.issuer, f"{self.issuer}/"]},
+            aud={"essential": True, "value": self.client_id},
             sub={"essential": True},
             exp={"essential": True},
         )
@@ -96,14 +117,17 @@ class OpenIdConnect:
         return dict(decoded.claims)
 
     def _work(self) -> None:
-        fetched = 0.0
         while not self._stop.is_set():
             self._wanted.wait(timeout=REFRESH_S)
             self._wanted.clear()
-            if self._stop.is_set() or time.monotonic() - fetched < RETRY_S:
-                continue  # a flood of bad tokens must not become a flood of requests
-            try:
-                self.refresh()
-            except (httpx.HTTPError, ValueError, KeyError, JoseError) as error:
-                log.warning("the keys of %s could not be fetched: %s", self._issuer, error)
-            fetched = time.monotonic()
+            waiting = [self._waiting.popleft() for _ in range(len(self._waiting))]
+            # A flood of bad tokens must not become a flood of requests.
+            if not self._stop.is_set() and time.monotonic() - self._fetched >= RETRY_S:
+                try:
+                    self.refresh()
+                except (httpx.HTTPError, httpx.InvalidURL, ValueError, LookupError, TypeError, JoseError) as error:
+                    log.warning("the keys of %s could not be fetched: %s", self.issuer, error)
+                self._fetched = time.monotonic()
+            for tried in waiting:
+                with suppress(InvalidStateError):  # whoever waited has given up
+                    tried.set_result(None)

@@ -224,6 +224,16 @@ class Parties:
         self._uow.upsert(subjects, (self._t, issuer.rstrip("/"), subject, person, organisation))
         self._forget()
 
+    def unlink_subject(self, issuer: str, subject: str) -> tuple[str, str]:
+        """End a subject's link; the person and organisation it had. Raises NotFound."""
+        key = (self._t, issuer.rstrip("/"), subject)
+        row = self._uow.lock(subjects, key)
+        if row is None:
+            raise NotFound("sign-in/unknown-subject", f"The account {subject!r} is linked to nobody here.")
+        self._uow.delete(subjects, key)
+        self._forget()
+        return str(row[3]), str(row[4])
+
     # --- sessions and keys -----------------------------------------------------------------------------------------
 
     def issue(
