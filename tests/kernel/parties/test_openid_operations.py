@@ -10,8 +10,9 @@ from entrepot.kernel.operations import Actor, Executor, ManualClock, Refusal, Ru
 from entrepot.kernel.parties import Parties
 from entrepot.kernel.parties.checks import credit_check
 from entrepot.kernel.parties.openid_operations import VOUCH, ListSubjects, SignInOpenId, UnlinkSubject
-from entrepot.kernel.parties.operations import LinkSubject, RevokeRole, SignedIn, SignOut
+from entrepot.kernel.parties.operations import SignedIn, SignOut
 from entrepot.kernel.parties.resolve import Resolver
+from entrepot.kernel.parties.role_operations import LinkSubject, RevokeRole
 from entrepot.kernel.parties.service import FOREVER, SESSION_US
 from entrepot.systems import build_registry
 from tests.kernel.parties.test_oidc import NOW

@@ -55,7 +55,7 @@ def record(
         indexes = [Index(f"ix_{table}_{'_'.join(names)}", "tenant", *names) for names in index]
         made.table = Table(table, metadata, *columns, *indexes, sqlite_with_rowid=False)
         made.label = label or cls.__name__.lower()
-        made.flags = tuple(place for place, column in enumerate(columns) if isinstance(column.type, Boolean))
+        made.flags = tuple(place for place, column in enumerate(made.table.columns) if isinstance(column.type, Boolean))
         made.values = attrgetter(*(f.name for f in fields(made)))  # type: ignore[arg-type]
         return made
 
