@@ -76,7 +76,7 @@ class SmtpServer:
 def parse_sender(text: str) -> tuple[str, str]:
     """Name and address of `Entrepot <notices@example.org>`. Raises ValueError."""
     name, address = parseaddr(text)
-    if mail_objection(address):
+    if mail_objection(address) or one_line(text) != text.strip():
         raise ValueError("write an address such as Entrepot <notices@example.org>")
     return one_line(name), address
 

@@ -9,6 +9,7 @@ import asyncio
 import base64
 import hmac
 import ipaddress
+import re
 import socket
 import ssl
 from collections.abc import Callable, Sequence
@@ -32,6 +33,7 @@ Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
 METADATA = frozenset(
     ipaddress.ip_address(each) for each in ("169.254.169.254", "100.100.100.200", "192.0.0.192", "fd00:ec2::254")
 )
+_HOST = re.compile(r"[A-Za-z0-9._:-]+")
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
@@ -44,11 +46,13 @@ def url_objection(address: str, private: bool) -> str:
         return f"the URL is longer than {MAX_URL} characters"
     try:
         url = httpx.URL(address)
-        host = url.host
+        host, name = url.host, url.raw_host.decode("ascii")
     except (httpx.InvalidURL, ValueError):
         return "it is not a URL"
-    if url.scheme not in ({"https", "http"} if private else {"https"}) or not host:
+    if url.scheme not in ({"https", "http"} if private else {"https"}) or not _HOST.fullmatch(name):
         return "it must begin with https:// and name a host"
+    if url.port is not None and not 0 < url.port < 65_536:
+        return "there is no such port"
     if url.userinfo or url.fragment:
         return "a webhook's URL has no user name and no fragment"
     if not private and (host == "localhost" or host.endswith(".localhost")):
