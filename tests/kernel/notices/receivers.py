@@ -68,7 +68,7 @@ class MailServer:
     @property
     def messages(self) -> list[EmailMessage]:
         """What was taken, parsed as a mail program would."""
-        return [message_from_bytes(each, policy=policy.default) for each in self.raw]  # type: ignore[misc]
+        return [message_from_bytes(each, policy=policy.default) for each in self.raw]
 
     @contextmanager
     def running(self) -> Iterator["MailServer"]:

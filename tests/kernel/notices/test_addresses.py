@@ -1,6 +1,7 @@
 """Registering, confirming, listing and ending addresses: by the own people only, and told to nobody else."""
 
 import re
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ from entrepot.kernel.notices.channel_operations import (
 from entrepot.kernel.notices.mail import MailChannel, SmtpServer
 from entrepot.kernel.notices.operations import ListNotices
 from entrepot.kernel.notices.setup import set_up_channels
-from entrepot.kernel.operations import Conflict, Forbidden, Invalid, TooMany
+from entrepot.kernel.operations import Conflict, Forbidden, Invalid, Request, TooMany
 from entrepot.kernel.vault import Vault
 from entrepot.kernel.vault.operations import ErasePerson
 from tests.kernel.notices.post import KEYRING, OFFERS, SECOND_US, TENANT, Post
@@ -194,12 +195,13 @@ def test_only_the_own_party_and_oneself(post: Post, hooks: HookServer):
         post.run(RegisterAddress(party="org_other", channel="webhook", address=url))
     with pytest.raises(Forbidden):
         post.run(RegisterAddress(party="per_wang", channel="webhook", address=url))
-    for request in (EndAddress, SendTest, SendCode):
+    requests: tuple[type[Request[Any]], ...] = (EndAddress, SendTest, SendCode)
+    for request in requests:
         for address, person, party in ((of_bank, "per_ma", "org_other"), (of_li, "per_wang", "org_bank")):
             with pytest.raises(Forbidden):
-                post.run(request(address_id=address), person, party)
+                post.run(request.model_validate({"address_id": address}), person, party)
         with pytest.raises(Forbidden):
-            post.run(request(address_id="adr_none"))
+            post.run(request.model_validate({"address_id": "adr_none"}))
     with pytest.raises(Forbidden):
         post.run(ConfirmAddress(address_id=of_bank, code="1"), "per_ma", "org_other")
     with pytest.raises(Forbidden):
