@@ -166,7 +166,7 @@ class Browser:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, patience_s: float = 60.0) -> Iterator[str]:
+def serving(folder: Path, patience_s: float = 60.0, **settings: str) -> Iterator[str]:
     """The real server with the demo region, as a process of its own; its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -174,6 +174,7 @@ def serving(folder: Path, patience_s: float = 60.0) -> Iterator[str]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("ENTREPOT_", "PYTEST"))}
     (folder / "none.toml").touch()  # settings of the developer's own must not reach the test
     environment |= {"ENTREPOT_MQTT_PORT": "0", "ENTREPOT_SETTINGS": str(folder / "none.toml")}
+    environment |= {f"ENTREPOT_{name.upper()}": value for name, value in settings.items()}
     log = (folder / "server.log").open("w", encoding="utf-8")
     command = [sys.executable, "-c", "from entrepot.cli import app; app()", "serve", "--demo"]
     process = subprocess.Popen(

@@ -240,7 +240,7 @@ class Addresses:
         scope = self._scope
         change_route(self._uow, scope.tenant, scope.now_us, row.party, row.id, row.kinds)
         # Everyone of the party is told, at the other addresses too: a stranger's address would not stay unseen.
-        names = {MAIL: ("mail address", "邮箱地址"), WEBHOOK: ("webhook", "Webhook 地址")}
+        names = {MAIL: ("mail address", "邮箱地址"), WEBHOOK: ("webhook", " Webhook 地址")}
         english, chinese = names.get(row.channel, (row.channel, row.channel))
         Notices(scope).send(
             row.party, "address",
