@@ -9,8 +9,6 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from entrepot.kernel.notices.mail import SmtpServer, parse_sender
-
 
 class SettingsError(ValueError):
     """A setting is unknown or wrong; the message names it and where it came from."""
@@ -51,6 +49,8 @@ class Settings(BaseModel):
     @classmethod
     def _readable_smtp_url(cls, value: str) -> str:
         if value:
+            from entrepot.kernel.notices.mail import SmtpServer  # only here: the terminal's commands start quickly
+
             SmtpServer.parse(value)
         return value
 
@@ -58,6 +58,8 @@ class Settings(BaseModel):
     @classmethod
     def _readable_sender(cls, value: str) -> str:
         if value:
+            from entrepot.kernel.notices.mail import parse_sender
+
             parse_sender(value)
         return value
 

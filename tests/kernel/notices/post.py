@@ -79,10 +79,10 @@ class Post:
         return self.run(request, party=party)
 
     @contextmanager
-    def scope(self) -> Iterator[Scope]:
+    def scope(self, database: Database | None = None) -> Iterator[Scope]:
         """A unit of work outside of the executor."""
         names = count(1)
-        with self.database.unit() as uow:
+        with (database or self.database).unit() as uow:
             uow.begin_operation()
             now_us = self.clock.now_us()
             chance = Random(f"{now_us}{next(self._keys)}")

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from entrepot.kernel.database import open_database
+from entrepot.kernel.database import Database, open_database
+from entrepot.kernel.notices import Notices
+from entrepot.kernel.notices.channel_operations import EndAddress
 from entrepot.kernel.notices.delivery import LEASE_S
-from tests.kernel.notices.post import Post, until
+from entrepot.kernel.notices.routing import STALE_US
+from tests.kernel.notices.post import BODY, TITLE, Post, until
 from tests.kernel.notices.receivers import HookServer
 
 
@@ -87,6 +90,44 @@ def test_stopping_waits_for_what_is_under_way(post: Post, hooks: HookServer, und
     after = post.send()
     assert worker.run_due() == 0
     assert post.states(after) == {address: "queued"}
+
+
+def test_addresses_end_while_their_notices_are_under_way(post: Post, hooks: HookServer, caplog):
+    hooks.statuses = [200, 500, 410, 404] * 30
+    parties = [f"org_{n}" for n in range(5)]
+    made = {party: post.hook(f"http://127.0.0.1:{hooks.port}/{party}", party=party).id for party in parties}
+    notices = [post.send(party) for party in parties * 12]
+    post.deliverer.start()
+    until(lambda: len(hooks.received) > 10)
+    for party, address in made.items():
+        assert post.run(EndAddress(address_id=address), party=party).state == "ended"
+    post.deliverer.stop()
+    assert {state for notice in notices for state in post.states(notice).values()} <= {"delivered", "failed"}
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+def test_another_worker_learns_of_an_address_in_seconds(post: Post, hooks: HookServer):
+    shared = post.database.dialect == "sqlite"
+    elsewhere = post.database if shared else open_database(post.database.url, durable=False)
+    try:
+        _send_from(post, elsewhere)
+        address = post.hook(f"http://127.0.0.1:{hooks.port}/in").id
+        post.later(STALE_US / 1_000_000)
+        assert post.states(_send_from(post, elsewhere)) == {address: "queued"}
+        post.run(EndAddress(address_id=address))
+        assert set(post.states(_send_from(post, elsewhere)).values()) <= {"queued"}
+        post.deliverer.run_due()
+        assert hooks.received == [], "one that another worker still believed in gets nothing"
+        post.later(STALE_US / 1_000_000)
+        assert post.states(_send_from(post, elsewhere)) == {}
+    finally:
+        if not shared:
+            elsewhere.close()
+
+
+def _send_from(post: Post, database: Database) -> str:
+    with post.scope(database) as scope:
+        return Notices(scope).send("org_bank", "margin-call", TITLE, BODY)
 
 
 def _attempts(post: Post, notice: str) -> int:

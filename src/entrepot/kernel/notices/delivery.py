@@ -25,6 +25,7 @@ from entrepot.kernel.notices.addresses import (
 from entrepot.kernel.notices.channels import LONGEST_S, Channel, Gone, Target, Undeliverable, one_line
 from entrepot.kernel.notices.routing import ACTIVE
 from entrepot.kernel.notices.service import COLUMNS, DELIVERED, FAILED, QUEUED
+from entrepot.kernel.notices.tables import addresses
 from entrepot.kernel.notices.values import Notice
 from entrepot.kernel.signing.keyring import Keyring
 from entrepot.kernel.signing.suites import Unreadable
@@ -233,17 +234,18 @@ class Deliverer:
         given_up = for_good or attempts >= MAX_ATTEMPTS
         state = DELIVERED if not problem else FAILED if given_up else QUEUED
         next_us = now_us + min(2**attempts, LONGEST_WAIT_S) * SECOND_US if state == QUEUED else now_us
+        address = claimed.address
         with self._database.unit() as uow:
-            if not self._write(uow, claimed, state, next_us, problem):
+            # The address before its deliveries, as whoever ends it does: two that wait for each other would be stuck.
+            row = uow.lock(addresses, (address.tenant, address.id))
+            if row is None or not self._write(uow, claimed, state, next_us, problem):
                 return  # the lease had ended, and another worker made the delivery again
+            before = Address(*row)
+            after = before._replace(failures=0, resting_until_us=0, problem="")
             if problem:
-                self._count_failure(uow, claimed.address, now_us, problem, rests=not for_good)
-            elif claimed.address.failures or claimed.address.problem:
-                uow.execute(
-                    "UPDATE notice_addresses SET failures = 0, resting_until = 0, problem = '' "
-                    "WHERE tenant = %s AND id = %s AND ended_at = 0",
-                    (claimed.address.tenant, claimed.address.id),
-                )
+                after = _after_failure(before, now_us, problem, rests=not for_good)
+            if after != before and not before.ended_us:
+                uow.upsert(addresses, after)
         if problem:
             log.warning("notice %s: attempt %d failed: %s", claimed.key, attempts, problem)
 
@@ -257,16 +259,12 @@ class Deliverer:
         )  # fmt: skip
         return changed > 0
 
-    @staticmethod
-    def _count_failure(uow: UnitOfWork, address: Address, now_us: int, problem: str, *, rests: bool) -> None:
-        failures = address.failures + 1
-        rest_s = min(FIRST_REST_S * 2 ** min(failures - RESTS_AFTER, 16), LONGEST_REST_S)
-        resting = now_us + int(rest_s) * SECOND_US if rests and failures >= RESTS_AFTER else 0
-        uow.execute(
-            "UPDATE notice_addresses SET failures = failures + 1, resting_until = %s, problem = %s "
-            "WHERE tenant = %s AND id = %s AND ended_at = 0",
-            (resting, problem, address.tenant, address.id),
-        )
+
+def _after_failure(address: Address, now_us: int, problem: str, *, rests: bool) -> Address:
+    failures = address.failures + 1
+    rest_s = min(FIRST_REST_S * 2 ** min(max(failures - RESTS_AFTER, 0), 16), LONGEST_REST_S)
+    resting_us = now_us + rest_s * SECOND_US if rests and failures >= RESTS_AFTER else 0
+    return address._replace(failures=failures, resting_until_us=resting_us, problem=problem)
 
 
 def _discreet(error: Exception, content: Content) -> str:
