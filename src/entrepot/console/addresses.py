@@ -8,7 +8,7 @@ from nicegui import ui
 
 from entrepot.console.desk import Desk, Title
 from entrepot.console.forms import Ask, ask_and_do
-from entrepot.console.widgets import Html, escape, note, panel, raw, tag, when
+from entrepot.console.widgets import escape, note, panel, raw, tag, when
 from entrepot.kernel.notices.channel_operations import (
     AddressList,
     AddressView,
@@ -50,24 +50,31 @@ async def addresses_panel(desk: Desk) -> None:
 
 
 def _draw(desk: Desk, found: AddressList) -> None:
+    ready = [each.channel for each in found.channels if not each.missing]
+    if not ready and not found.addresses:
+        _nothing_set_up(desk, found)
+        return
     with panel(desk, ("Also sent to", "同时发送至")) as header:
-        ready = [each.channel for each in found.channels if not each.missing]
         with header:
             for channel in ready:
                 _add_button(desk, channel)
         for address in found.addresses:
             _address(desk, address)
         if not found.addresses:
-            lines = [] if ready else [_missing(desk, each.channel, each.missing) for each in found.channels]
             nothing = desk.t(("No further address", "暂无其他地址"))
             hint = desk.t(("Notices stay in this inbox.", "通知仅保存在收件箱中。"))
-            raw(f'<div class="empty slim"><b>{nothing}</b>{hint}{"".join(lines)}</div>')
+            raw(f'<div class="empty slim"><b>{nothing}</b>{hint}</div>')
 
 
-def _missing(desk: Desk, channel: str, missing: str) -> Html:
-    name = desk.t(NAMES[channel])
-    text = desk.t((f"{name} is not set up: {missing}", f"{name}未启用：需设置 {missing}"))
-    return Html(f'<div class="muted">{escape(text)}</div>')
+def _nothing_set_up(desk: Desk, found: AddressList) -> None:
+    settings = desk.t((" or ", " 或 ")).join(f"{c.missing} ({desk.t(NAMES[c.channel])})" for c in found.channels)
+    text = desk.t(
+        (
+            f"Notices stay here; to have them sent on, the operator sets {settings}.",
+            f"通知仅保存于此。如需同时发送，请运营方设置 {settings}。",
+        )
+    )
+    raw(f'<div class="muted small">{escape(text)}</div>')
 
 
 def _add_button(desk: Desk, channel: str) -> None:

@@ -226,10 +226,10 @@ def test_a_channel_that_is_not_set_up_says_what_is_missing(post: Post):
     bare = Post(post.database, set_up_channels(post.clock.now_us, inbox_url="").offers)
     try:
         missing = {each.channel: each.missing for each in bare.ask(ListAddresses()).channels}
-        assert missing == {"mail": "ENTREPOT_SMTP_URL and ENTREPOT_MAIL_FROM", "webhook": "ENTREPOT_WEBHOOKS to public"}
-        with pytest.raises(Conflict, match=r"must set ENTREPOT_SMTP_URL and ENTREPOT_MAIL_FROM\."):
+        assert missing == {"mail": "ENTREPOT_SMTP_URL, ENTREPOT_MAIL_FROM", "webhook": "ENTREPOT_WEBHOOKS=public"}
+        with pytest.raises(Conflict, match=r"must set ENTREPOT_SMTP_URL, ENTREPOT_MAIL_FROM\."):
             bare.run(RegisterAddress(party="org_bank", channel="mail", address=LI))
-        with pytest.raises(Conflict, match=r"must set ENTREPOT_WEBHOOKS to public\."):
+        with pytest.raises(Conflict, match=r"must set ENTREPOT_WEBHOOKS=public\."):
             bare.run(RegisterAddress(party="org_bank", channel="webhook", address="https://hooks.example.org/"))
     finally:
         bare.close()

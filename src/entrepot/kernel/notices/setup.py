@@ -34,9 +34,9 @@ def set_up_channels(
     if webhooks != "off":
         ready[WEBHOOK] = WebhookChannel(now_us, private=private)
     offers = {
-        MAIL: Offer(" and ".join(missing), mail_objection),
+        MAIL: Offer(", ".join(missing), mail_objection),
         WEBHOOK: Offer(
-            "ENTREPOT_WEBHOOKS to public" if webhooks == "off" else "", lambda address: url_objection(address, private)
+            "ENTREPOT_WEBHOOKS=public" if webhooks == "off" else "", lambda address: url_objection(address, private)
         ),
     }
     return Channels(ready, offers)
