@@ -14,7 +14,7 @@ def test_every_operation_has_both_titles_a_summary_and_a_valid_example():
 
 
 def test_what_timers_and_workflows_do_no_person_may():
-    for scope in ("tradefinance:operate", "things:alarm", "parties:vouch"):
+    for scope in ("tradefinance:operate", "things:alarm", "parties:vouch", "notices:deliver"):
         assert any(operation.scope == scope for operation in REGISTRY), scope
         holders = [role for role, scopes in REGISTRY.roles.items() if scope in scopes]
         assert holders == [], f"{scope} is held by {holders}"

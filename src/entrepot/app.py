@@ -11,6 +11,8 @@ from entrepot.kernel.database import Database, Scope, open_database
 from entrepot.kernel.documents import Documents, Store
 from entrepot.kernel.doors.tracing import file_tracer
 from entrepot.kernel.events import Sealer, Subscriber, Subscription
+from entrepot.kernel.notices import Addresses, Deliverer, set_up_channels
+from entrepot.kernel.notices.channel_operations import RecordGone
 from entrepot.kernel.operations import Actor, Clock, Executor, Registry, Runtime, System, SystemClock
 from entrepot.kernel.parties.oidc import OpenIdConnect
 from entrepot.kernel.parties.resolve import Foreign, Resolver
@@ -58,6 +60,13 @@ class Entrepot:
         self.keyring = Keyring(settings.secret("vault-master"))
         self.operator = LocalKey("ed25519", settings.secret("operator-ed25519"))
         self.documents = Store(settings.data_dir / "documents")
+        self.channels = set_up_channels(
+            self.clock.now_us,
+            smtp_url=settings.smtp_url,
+            mail_from=settings.mail_from,
+            webhooks=settings.webhooks,
+            inbox_url=f"{settings.base_url}/inbox",
+        )
         self.runtime = Runtime(
             self.database,
             self.registry,
@@ -66,6 +75,7 @@ class Entrepot:
             make_documents=lambda scope: Documents(scope, self.documents),
             make_vault=lambda scope: Vault(scope, self.keyring),
             make_signing=lambda scope: Signing(scope, self.operator, self.keyring),
+            make_addresses=lambda scope: Addresses(scope, self.keyring, self.channels.offers),
         )
         self.executor = Executor(self.runtime, writers=settings.writers, seed=seed)
         self.telemetry = Telemetry(
@@ -94,6 +104,11 @@ class Entrepot:
         self.heads = HeadKeeper(self.database, self.operator, settings.data_dir / "heads.jsonl", self.clock.now_us)
         self.subscriber = Subscriber(self.database, self.run_as_system, subscriptions(self.registry))
         self.timers = TimerRunner(self.database, self.clock.now_us, fire_with(self.executor, self.system_scopes))
+        self.deliverer: Deliverer | None = None
+        if self.channels.ready:
+            self.deliverer = Deliverer(
+                self.database, self.clock.now_us, self.channels.ready, self.keyring, self._address_gone
+            )
         self._started = False
 
     def _make_workflows(self, scope: Scope) -> Workflows:
@@ -114,6 +129,8 @@ class Entrepot:
         self.heads.start()
         self.subscriber.start()
         self.timers.start()
+        if self.deliverer is not None:
+            self.deliverer.start()
         self._started = True
 
     def stop_threads(self) -> None:
@@ -123,6 +140,8 @@ class Entrepot:
         self._started = False
         if self.openid is not None:
             self.openid.stop()
+        if self.deliverer is not None:
+            self.deliverer.stop()
         self.timers.stop()
         self.subscriber.stop()
         self.workflows.stop()
@@ -154,6 +173,9 @@ class Entrepot:
         outcome = self.executor.submit(request, self.system_actor(tenant, system), key, "subscription").result()
         if outcome.status in {429, 500, 503}:
             raise RuntimeError(f"{key}: {outcome.json}")
+
+    def _address_gone(self, tenant: str, address_id: str, problem: str, key: str) -> None:
+        self.run_as_system(tenant, "notices", RecordGone(address_id=address_id, problem=problem), key)
 
 
 def subscriptions(registry: Registry) -> tuple[Subscription, ...]:

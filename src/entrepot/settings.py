@@ -5,9 +5,9 @@ import secrets
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 
 class SettingsError(ValueError):
@@ -29,6 +29,14 @@ class Settings(BaseModel):
     mqtt_url: str = Field("", description="An MQTT broker to use; empty: the embedded one is started")
     mqtt_port: int = Field(1883, ge=0, le=65535, description="Port of the embedded broker; 0: any free one")
     bank_url: str = Field("", description="HTTP address of the bank channel; empty: the demo starts its own")
+    smtp_url: str = Field(
+        "", repr=False,
+        description="smtp://user:password@host:587 (STARTTLS), smtps://… or smtp+plain://…; empty: no notices by mail",
+    )  # fmt: skip
+    mail_from: str = Field("", description="Sender of notices by mail, such as Entrepot <notices@example.org>")
+    webhooks: Literal["off", "public", "private"] = Field(
+        "off", description="Notices by webhook: to public https addresses; private: to this machine and network too"
+    )
     max_body_bytes: int = Field(1_048_576, ge=1024, description="Largest request body over HTTP")
     writers: int = Field(4, ge=1, le=64, description="Writer threads on PostgreSQL")
     oidc_issuer: str = Field("", description="OpenID Connect issuer; empty: local sign-in only")
@@ -38,6 +46,24 @@ class Settings(BaseModel):
     rate_limits: bool = Field(True, description="Whether the doors limit the rate of each actor")
     traces: bool = Field(False, description="Whether spans of operations are written to traces.jsonl in data_dir")
     demo: bool = Field(False, description="Seed and run the demo region")
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _readable_smtp_url(cls, value: str) -> str:
+        if value:
+            from entrepot.kernel.notices.mail import SmtpServer  # only here: the terminal's commands start quickly
+
+            SmtpServer.parse(value)
+        return value
+
+    @field_validator("mail_from")
+    @classmethod
+    def _readable_sender(cls, value: str) -> str:
+        if value:
+            from entrepot.kernel.notices.mail import parse_sender
+
+            parse_sender(value)
+        return value
 
     @property
     def resolved_database_url(self) -> str:

@@ -13,7 +13,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -166,7 +166,7 @@ class Browser:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, patience_s: float = 60.0, settings: Mapping[str, str] | None = None) -> Iterator[str]:
+def serving(folder: Path, patience_s: float = 60.0, **settings: str) -> Iterator[str]:
     """The real server with the demo region, as a process of its own; its address. `settings` are set by environment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -174,7 +174,7 @@ def serving(folder: Path, patience_s: float = 60.0, settings: Mapping[str, str] 
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("ENTREPOT_", "PYTEST"))}
     (folder / "none.toml").touch()  # settings of the developer's own must not reach the test
     environment |= {"ENTREPOT_MQTT_PORT": "0", "ENTREPOT_SETTINGS": str(folder / "none.toml")}
-    environment |= {f"ENTREPOT_{name.upper()}": value for name, value in (settings or {}).items()}
+    environment |= {f"ENTREPOT_{name.upper()}": value for name, value in settings.items()}
     log = (folder / "server.log").open("w", encoding="utf-8")
     command = [sys.executable, "-c", "from entrepot.cli import app; app()", "serve", "--demo"]
     process = subprocess.Popen(

@@ -121,7 +121,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
             "oidc_client_secret": SECRET,
             "oidc_name": NAME,
         }
-        with serving(folder, settings=settings) as base:
+        with serving(folder, **settings) as base:
             issuer.redirect_uri = f"{base}{CALLBACK}"
             place = Place(base, folder, issuer)
             end = time.monotonic() + 60

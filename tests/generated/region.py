@@ -20,6 +20,7 @@ from entrepot.kernel.casework.operations import ListCases
 from entrepot.kernel.database import metadata, open_database
 from entrepot.kernel.documents.operations import UploadDocument
 from entrepot.kernel.ledger.operations import ListAccounts
+from entrepot.kernel.notices.channel_operations import RegisterAddress
 from entrepot.kernel.notices.operations import ListNotices
 from entrepot.kernel.operations import Actor, Context, ManualClock, Operation, Refusal, Registry, Request
 from entrepot.kernel.parties.key_operations import CreateKey
@@ -140,7 +141,7 @@ def assembled(database_url: str, folder: Path, clock: ManualClock, **settings: A
 def seeded(database_url: str, folder: Path) -> Iterator[Region]:
     """The region up to a loan that waits for approval; executor running, nothing else started."""
     clock = ManualClock(START)
-    application = assembled(database_url, folder, clock, rate_limits=False)
+    application = assembled(database_url, folder, clock, rate_limits=False, webhooks="private")
     application.executor.start()
     region = Region(application, clock, cast_of(application.executor, TENANT))
     try:
@@ -188,6 +189,8 @@ def _seed(region: Region) -> None:
     wang = Actor(TENANT, "per_wang", "org_cangchu", "person", frozenset({"casework:read", "parties:self"}))
     case = run(ListCases(), wang).cases[0].id
     notice = next(n.id for p in PEOPLE for n in cast.run(p.id, ListNotices()).notices)
+    webhook = RegisterAddress(party="org_huanghe", channel="webhook", address="http://127.0.0.1:9/")
+    address = run(webhook, chen, "address").id
     credential = run(CreateKey(scopes=["parties:self"]), chen, "credential").id
     region.objects = {
         "receipt_id": receipt, "facility_id": facility, "pledge_id": pledge, "loan_id": loan, "tank_id": TANK,
@@ -195,6 +198,7 @@ def _seed(region: Region) -> None:
         "case_id": case, "notice_id": notice, "credential_id": credential, "subject": receipt, "about": receipt,
         "owner": "org_huanghe", "holder": "org_huanghe", "lender": "org_lanbank", "custodian": "org_cangchu",
         "person_id": "per_chen", "organisation_id": "org_huanghe",
+        "address_id": address, "notices.register_address:party": "org_huanghe",
         # Objects of another kind than the field's name says, or names of things that are yet to be.
         "parties.verify_organisation:organisation_id": organisation, "parties.link_subject:subject": "248289",
         "parties.sign_in_openid:subject": "248289", "parties.unlink_subject:subject": "248289",

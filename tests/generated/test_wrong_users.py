@@ -29,6 +29,7 @@ WITHOUT_RELATION = {
     "casework.define_type": "case types belong to the tenant",
     "casework.get": "the handler knows who supervises all cases",
     "casework.mark_overdue": ONLY_SYSTEMS,
+    "notices.address_gone": ONLY_SYSTEMS,
     "notices.mark_read": "the handler finds notices of the actor's own inbox only",
     "parties.freeze_organisation": "the register belongs to the tenant",
     "parties.organisation_file": "the register belongs to the tenant",

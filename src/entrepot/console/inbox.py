@@ -1,7 +1,8 @@
-"""The inbox of notices; reading one is confirmed with a receipt."""
+"""The inbox of notices; reading one is confirmed with a receipt. Above it, where else notices go."""
 
 from nicegui import ui
 
+from entrepot.console.addresses import addresses_panel
 from entrepot.console.cases import WORK, subject_link
 from entrepot.console.desk import Desk
 from entrepot.console.pages import page
@@ -16,6 +17,7 @@ async def inbox_page(desk: Desk) -> None:
     async def fetch() -> Inbox:
         return await desk.ask(ListNotices(limit=200))
 
+    await addresses_panel(desk)
     await desk.part(fetch, lambda inbox: _draw(desk, inbox))
 
 

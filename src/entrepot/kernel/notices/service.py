@@ -1,38 +1,16 @@
 """Sending and reading notices."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from entrepot.kernel.database import Scope
+from entrepot.kernel.notices.routing import routes_of
 from entrepot.kernel.notices.tables import deliveries, notices
+from entrepot.kernel.notices.values import Notice
 from entrepot.kernel.operations.errors import NotFound
 
 Title = tuple[str, str]
 QUEUED, DELIVERED, FAILED = "queued", "delivered", "failed"
 COLUMNS = ", ".join(column.name for column in notices.columns)
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """A message; `read_us` is 0 until somebody of the party has read it."""
-
-    id: str
-    party: str
-    kind: str
-    subject: str
-    title: str
-    title_zh: str
-    body: str
-    body_zh: str
-    sent_us: int
-    read_us: int
-    read_by: str
-
-    @property
-    def state(self) -> Literal["delivered", "read"]:
-        """A notice lies in the inbox from the commit of its operation on."""
-        return "read" if self.read_us else "delivered"
 
 
 class Notices:
@@ -43,18 +21,19 @@ class Notices:
         self._uow = scope.uow
 
     def send(
-        self, party: str, kind: str, title: Title, body: Title, subject: str = "",
-        channels: Mapping[str, str] | None = None,
-    ) -> str:  # fmt: skip
+        self, party: str, kind: str, title: Title, body: Title, subject: str = "", *, address: str | None = None
+    ) -> str:
         """Put a message into the inbox of a party or person, with this operation; its id.
 
-        `channels` gives addresses by channel ("mail", "webhook"): they are delivered to after the commit.
+        After the commit it goes to the addresses that the party registered for this kind of notice, or, with
+        `address`, to that one alone.
         """
-        scope = self._scope
+        scope, uow = self._scope, self._uow
         identifier = scope.new_id("ntc")
-        self._uow.insert(notices, (scope.tenant, identifier, party, kind, subject, *title, *body, scope.now_us, 0, ""))
-        for channel, address in (channels or {}).items():
-            self._uow.insert(deliveries, (scope.tenant, identifier, channel, address, QUEUED, 0, scope.now_us, ""))
+        uow.insert(notices, (scope.tenant, identifier, party, kind, subject, *title, *body, scope.now_us, 0, ""))
+        found = routes_of(uow, scope.tenant, scope.now_us, party, kind) if address is None else [address]
+        for each in found:
+            uow.insert(deliveries, (scope.tenant, identifier, each, QUEUED, 0, scope.now_us, scope.now_us, ""))
         return identifier
 
     def inbox(self, party: str, *, person: str = "", unread_only: bool = False, limit: int = 100) -> list[Notice]:
@@ -86,9 +65,9 @@ class Notices:
             self._uow.upsert(notices, (*row[:10], self._scope.now_us, self._scope.actor_id))
 
     def deliveries(self, notice_id: str) -> dict[str, str]:
-        """The state of a notice's deliveries by channel: queued, delivered or failed."""
+        """The state of a notice's deliveries by address: queued, delivered or failed."""
         rows = self._uow.fetch(
-            "SELECT channel, state FROM notice_deliveries WHERE tenant = %s AND notice = %s ORDER BY channel",
+            "SELECT address, state FROM notice_deliveries WHERE tenant = %s AND notice = %s ORDER BY address",
             (self._scope.tenant, notice_id),
         )
         return dict(rows)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from entrepot.kernel.documents import Documents
     from entrepot.kernel.events import Events
     from entrepot.kernel.ledger import Ledger
-    from entrepot.kernel.notices import Notices
+    from entrepot.kernel.notices import Addresses, Notices
     from entrepot.kernel.operations.runtime import Runtime
     from entrepot.kernel.parties import Parties, Relations
     from entrepot.kernel.reference import Reference
@@ -200,6 +200,13 @@ class Context:
         from entrepot.kernel.notices import Notices
 
         return cast("Notices", self._service("notices", Notices))
+
+    @property
+    def addresses(self) -> "Addresses":
+        """Where notices go besides the inbox."""
+        from entrepot.kernel.notices import Addresses
+
+        return cast("Addresses", self._service("addresses", self.runtime.make_addresses or Addresses))
 
     @property
     def reference(self) -> "Reference":

@@ -79,6 +79,7 @@ class Runtime:
     make_vault: Callable[[Scope], Any] | None = None
     make_signing: Callable[[Scope], Any] | None = None
     make_things: Callable[[Scope], Any] | None = None
+    make_addresses: Callable[[Scope], Any] | None = None
     tracer: Tracer | None = None
 
     # --- before ------------------------------------------------------------------------------------------------

@@ -241,7 +241,8 @@ def export_data(ctx: Context, request: ExportData) -> ExportedData:
     example={"person_id": "per_0"},
 )
 def erase_person(ctx: Context, request: ErasePerson) -> Erased:
-    """See `Vault.erase`."""
+    """See `Vault.erase`; the addresses that the person's notices went to are destroyed with it."""
+    ctx.addresses.forget(request.person_id)
     return Erased(person_id=request.person_id, erased_fields=ctx.vault.erase(request.person_id))
 
 

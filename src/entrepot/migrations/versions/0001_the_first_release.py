@@ -364,19 +364,44 @@ def upgrade() -> None:
         batch_op.create_index("ix_ledger_transfers_debit", ["debit", "at"], unique=False)
 
     op.create_table(
+        "notice_addresses",
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("party", sa.Text(), nullable=False),
+        sa.Column("channel", sa.Text(), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("kinds", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("made_by", sa.Text(), nullable=False),
+        sa.Column("made_at", sa.BigInteger(), nullable=False),
+        sa.Column("codes", sa.BigInteger(), nullable=False),
+        sa.Column("code_at", sa.BigInteger(), nullable=False),
+        sa.Column("failures", sa.BigInteger(), nullable=False),
+        sa.Column("resting_until", sa.BigInteger(), nullable=False),
+        sa.Column("problem", sa.Text(), nullable=False),
+        sa.Column("ended_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "id", name=op.f("pk_notice_addresses")),
+        sqlite_with_rowid=False,
+    )
+    with op.batch_alter_table("notice_addresses", schema=None) as batch_op:
+        batch_op.create_index("ix_notice_addresses_party", ["tenant", "party"], unique=False)
+        batch_op.create_index("ix_notice_addresses_state", ["tenant", "state"], unique=False)
+
+    op.create_table(
         "notice_deliveries",
         sa.Column("tenant", sa.Text(), nullable=False),
         sa.Column("notice", sa.Text(), nullable=False),
-        sa.Column("channel", sa.Text(), nullable=False),
         sa.Column("address", sa.Text(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("attempts", sa.BigInteger(), nullable=False),
+        sa.Column("queued_at", sa.BigInteger(), nullable=False),
         sa.Column("next_at", sa.BigInteger(), nullable=False),
         sa.Column("problem", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("tenant", "notice", "channel", name=op.f("pk_notice_deliveries")),
+        sa.PrimaryKeyConstraint("tenant", "notice", "address", name=op.f("pk_notice_deliveries")),
         sqlite_with_rowid=False,
     )
     with op.batch_alter_table("notice_deliveries", schema=None) as batch_op:
+        batch_op.create_index("ix_notice_deliveries_address", ["tenant", "address", "state", "next_at"], unique=False)
         batch_op.create_index("ix_notice_deliveries_due", ["state", "next_at"], unique=False)
 
     op.create_table(
@@ -886,8 +911,14 @@ def downgrade() -> None:
     op.drop_table("notices")
     with op.batch_alter_table("notice_deliveries", schema=None) as batch_op:
         batch_op.drop_index("ix_notice_deliveries_due")
+        batch_op.drop_index("ix_notice_deliveries_address")
 
     op.drop_table("notice_deliveries")
+    with op.batch_alter_table("notice_addresses", schema=None) as batch_op:
+        batch_op.drop_index("ix_notice_addresses_state")
+        batch_op.drop_index("ix_notice_addresses_party")
+
+    op.drop_table("notice_addresses")
     with op.batch_alter_table("ledger_transfers", schema=None) as batch_op:
         batch_op.drop_index("ix_ledger_transfers_debit")
         batch_op.drop_index("ix_ledger_transfers_credit")
