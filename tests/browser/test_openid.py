@@ -115,13 +115,9 @@ Another = Callable[[], Visitor]
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     folder = tmp_path_factory.mktemp("openid")
     with running(secret=SECRET) as issuer:
-        settings = {
-            "oidc_issuer": issuer.url,
-            "oidc_client_id": CLIENT,
-            "oidc_client_secret": SECRET,
-            "oidc_name": NAME,
-        }
-        with serving(folder, **settings) as base:
+        with serving(
+            folder, oidc_issuer=issuer.url, oidc_client_id=CLIENT, oidc_client_secret=SECRET, oidc_name=NAME
+        ) as base:
             issuer.redirect_uri = f"{base}{CALLBACK}"
             place = Place(base, folder, issuer)
             end = time.monotonic() + 60
