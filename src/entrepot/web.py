@@ -45,7 +45,7 @@ def build_web(
     limiter = RateLimiter() if settings.rate_limits else None
     rest = RestDoor(
         application.executor,
-        application.resolver.actor,
+        application.resolver.resolve,
         tenant=settings.tenant,
         max_body_bytes=settings.max_body_bytes,
         limiter=limiter,

@@ -86,7 +86,7 @@ class _Shell:
         """The actor of a session. Raises Unauthorised."""
         if not token:
             raise Unauthorised("sign-in/required", "Sign in first.")
-        return await asyncio.to_thread(self.application.resolver.actor, token)
+        return await self.application.resolver.resolve(token)
 
     async def desk(self) -> Desk:
         """The desk of the browser that asks for a page. Raises Unauthorised."""

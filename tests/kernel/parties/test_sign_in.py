@@ -1,5 +1,6 @@
 """Sign-in, keys, roles and relations, on both databases."""
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -8,7 +9,7 @@ from random import Random
 import pytest
 
 from entrepot.kernel.database import Database, Scope, open_database
-from entrepot.kernel.operations import Actor, Conflict, Forbidden, Invalid, TooMany, Unauthorised
+from entrepot.kernel.operations import Actor, Conflict, Forbidden, Invalid, Refusal, TooMany, Unauthorised
 from entrepot.kernel.parties import Parties, Relations
 from entrepot.kernel.parties.checks import credit_check
 from entrepot.kernel.parties.key_operations import CreateKey, RevokeKey
@@ -153,8 +154,16 @@ def test_a_revocation_by_another_worker_works_at_once(database: Database):
     other = open_database(database.url, durable=False)
     token = firm.sign_in()
     elsewhere = Resolver(other, firm.runtime.registry, firm.clock)
+
+    async def ask() -> list[str]:
+        found = await asyncio.gather(*(elsewhere.resolve(token) for _ in range(20)), return_exceptions=True)
+        return sorted({each.code if isinstance(each, Refusal) else each.id for each in found})  # type: ignore[union-attr]
+
     assert elsewhere.actor(token).id == firm.person
+    for _ in range(2):
+        assert asyncio.run(ask()) == [firm.person]
     firm.executor.run(SignOut(), firm.resolver.actor(token), "out")
+    assert asyncio.run(ask()) == ["sign-in/revoked"], "also where it is remembered"
     assert code(lambda: elsewhere.actor(token)) == "sign-in/revoked"
     firm.executor.stop()
     other.close()

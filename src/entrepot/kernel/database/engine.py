@@ -1,16 +1,21 @@
 """Opening a database: one engine, the fair write gate of SQLite, units of work for writing and for reading."""
 
 import threading
+import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 
 from entrepot.kernel.database.schema import metadata
 from entrepot.kernel.database.unit_of_work import UnitOfWork
+
+PING_AFTER_S = 1.0
+T = TypeVar("T")
 
 
 class FairGate:
@@ -106,6 +111,17 @@ class Database:
             finally:
                 uow.rollback()
 
+    def ask(self, function: Callable[[UnitOfWork], T]) -> T:
+        """What `function` finds in a read-only snapshot; asked once more when the connection turns out to be lost."""
+        try:
+            with self.reader() as uow:
+                return function(uow)
+        except Exception as error:
+            if not _lost(error):
+                raise
+        with self.reader() as uow:
+            return function(uow)
+
     def close(self) -> None:
         """Close every pooled connection."""
         self.engine.dispose()
@@ -127,7 +143,6 @@ def open_database(url: str, *, durable: bool = True, pool_size: int = 16) -> Dat
             address,
             pool_size=pool_size,
             max_overflow=pool_size,
-            pool_pre_ping=True,
             isolation_level="READ COMMITTED",
             connect_args={"application_name": "entrepot", "prepare_threshold": 2},
         )
@@ -171,16 +186,50 @@ def _open_sqlite(url: str, *, durable: bool, pool_size: int) -> Engine:
     return engine
 
 
+def _lost(error: Exception) -> bool:
+    """Whether the database's server went away; SQLite has none."""
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    found = error.orig if isinstance(error, DBAPIError) else error
+    return (
+        type(found).__name__ in {"OperationalError", "AdminShutdown", "InterfaceError"}
+        and "sqlite" not in type(found).__module__
+    )
+
+
 def _configure_postgres(engine: Engine, *, durable: bool) -> None:
+    import psycopg  # only here: SQLite needs none of it
+
+    read_committed, repeatable_read = psycopg.IsolationLevel.READ_COMMITTED, psycopg.IsolationLevel.REPEATABLE_READ
+
     @event.listens_for(engine, "connect")
-    def connect(driver: Any, record: object) -> None:
+    def connect(driver: Any, record: Any) -> None:
         with driver.cursor() as cursor:
             cursor.execute("SET TIME ZONE 'UTC'")
             if not durable:
                 cursor.execute("SET synchronous_commit = off")
         driver.commit()
+        record.info["used"] = time.monotonic()
+
+    @event.listens_for(engine, "checkin")
+    def checkin(driver: Any, record: Any) -> None:
+        record.info["used"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def checkout(driver: Any, record: Any, proxy: Any) -> None:
+        # A ping at every checkout would be a third of a short transaction; a busy connection is as good as pinged.
+        if not driver.closed and time.monotonic() - record.info.get("used", 0.0) < PING_AFTER_S:
+            return
+        try:
+            driver.execute("SELECT 1")
+            driver.rollback()
+        except psycopg.Error as error:
+            raise DisconnectionError from error  # the pool connects again
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        if connection.get_execution_options().get("entrepot_read_only", False):
-            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        # Attributes of the driver, which makes one BEGIN of them; nothing is sent here.
+        read_only = connection.get_execution_options().get("entrepot_read_only", False)
+        driver: Any = connection.connection.driver_connection
+        driver.read_only = True if read_only else None
+        driver.isolation_level = repeatable_read if read_only else read_committed

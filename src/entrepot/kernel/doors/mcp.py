@@ -12,7 +12,7 @@ from mcp.server.transport_security import TransportSecuritySettings
 
 from entrepot import __version__
 from entrepot.kernel.doors.rest import RestDoor, parse_json
-from entrepot.kernel.operations import Actor, Operation, Outcome, Refusal, Unauthorised
+from entrepot.kernel.operations import Actor, Operation, Outcome, Refusal
 
 KEY_ARGUMENT = "idempotency_key"
 KEY_SCHEMA = {
@@ -49,7 +49,7 @@ class McpDoor:
 
     async def _list_tools(self, ctx: ServerRequestContext[Any], params: Any) -> types.ListToolsResult:
         try:
-            actor = self._actor(ctx)
+            actor = await self._actor(ctx)
         except Refusal:
             actor = self._door.anonymous
         # What the actor may never call is not offered; the call itself checks again, with the relation.
@@ -76,7 +76,7 @@ class McpDoor:
             key = secrets.token_hex(16)
         actor = self._door.anonymous
         try:
-            actor = self._actor(ctx)
+            actor = await self._actor(ctx)
             request = parse_json(operation, orjson.dumps(arguments), {})
         except Refusal as refusal:
             if refusal.status == 401:
@@ -87,15 +87,9 @@ class McpDoor:
             return Outcome.refused(refused)
         return await self._door.executor.outcome(request, actor, key, "mcp")
 
-    def _actor(self, ctx: ServerRequestContext[Any]) -> Actor:
+    async def _actor(self, ctx: ServerRequestContext[Any]) -> Actor:
         request = ctx.request
-        header = request.headers.get("authorization", "") if request is not None else ""
-        if not header:
-            return self._door.anonymous
-        scheme, _, token = header.partition(" ")
-        if scheme.lower() != "bearer":
-            raise Unauthorised("sign-in/scheme", "Use the header Authorization: Bearer <token>.")
-        return self._door.resolve(token.strip())
+        return await self._door.actor(request.headers.get("authorization", "") if request is not None else "")
 
 
 def tool_name(operation: Operation) -> str:

@@ -1,7 +1,7 @@
 """REST: one route for each operation under `/v1/<system>/…`, as plain Starlette handlers over the declared types."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import orjson
@@ -25,7 +25,7 @@ from entrepot.kernel.operations import (
 )
 from entrepot.kernel.operations import Request as OperationRequest
 
-Resolve = Callable[[str], Actor]
+Resolve = Callable[[str], Awaitable[Actor]]
 KEY_HEADER = "idempotency-key"
 MAX_KEY_LENGTH = 255
 INTEGER = re.compile(r"-?[0-9]{1,18}")
@@ -78,7 +78,7 @@ class RestDoor:
         actor = self.anonymous
         door = "cli" if request.headers.get("x-entrepot-door") == "cli" else "rest"
         try:
-            actor = self._actor(request)
+            actor = await self.actor(request.headers.get("authorization", ""))
             key = _key(operation, request)
             parsed = await self._parse(operation, request)
         except Refusal as refusal:
@@ -94,14 +94,14 @@ class RestDoor:
                 return Outcome.refused(refused)
         return await self.executor.outcome(parsed, actor, key, door)
 
-    def _actor(self, request: Request) -> Actor:
-        header = request.headers.get("authorization", "")
+    async def actor(self, header: str) -> Actor:
+        """The actor of an Authorization header, anonymous without one. Raises Unauthorised."""
         if not header:
             return self.anonymous
         scheme, _, token = header.partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             raise Unauthorised("sign-in/scheme", "Use the header Authorization: Bearer <token>.")
-        return self.resolve(token.strip())
+        return await self.resolve(token.strip())
 
     async def _parse(self, operation: Operation, request: Request) -> Parsed:
         if operation.method == "GET" or (operation.method == "DELETE" and not request.headers.get("content-type")):

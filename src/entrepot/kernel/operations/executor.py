@@ -180,8 +180,7 @@ class Executor:
         started = time.perf_counter()
         outcome: Outcome
         try:
-            with self.runtime.database.reader() as uow:
-                outcome = self.runtime.ask(uow, call, self._random())
+            outcome = self.runtime.database.ask(lambda uow: self.runtime.ask(uow, call, self._random()))
         except Refusal as refusal:
             outcome = Outcome.refused(refusal)
             if refusal.status in {401, 403}:

@@ -270,14 +270,26 @@ class Parties:
 
     def _forget(self) -> None:
         # What is remembered of tokens is dropped before the commit is answered, so that no refused token works.
-        memory = self._uow.database.caches.setdefault(CREDENTIAL_CACHE, {})
-        epoch = self._uow.database.caches.setdefault("credential_epoch", {})
+        uow, tenant = self._uow, self._t
+        if uow.dialect == "postgresql":  # other workers remember, too: they ask for the epoch first
+            sql = (
+                "INSERT INTO credential_epochs (tenant, epoch) VALUES (%s, 1) "
+                "ON CONFLICT (tenant) DO UPDATE SET epoch = credential_epochs.epoch + 1 RETURNING epoch"
+            )
+
+            def count() -> None:
+                uow.read(sql, (tenant,))
+
+            uow.before_commit(f"credential-epoch:{tenant}", count)
+            return
+        memory = uow.database.caches.setdefault(CREDENTIAL_CACHE, {})
+        epoch = uow.database.caches.setdefault("credential_epoch", {})
 
         def drop() -> None:
             epoch["now"] = epoch.get("now", 0) + 1
             memory.clear()
 
-        self._uow.on_commit(drop)
+        uow.on_commit(drop)
 
     @property
     def _t(self) -> str:

@@ -74,6 +74,12 @@ credentials = _table(
     Index("ix_credentials_person", "tenant", "person"),
 )
 
+epochs = _table(
+    "credential_epochs",  # one more with each end of a credential, role or link: what was remembered before is stale
+    Column("tenant", Text, primary_key=True),
+    Column("epoch", BigInteger, nullable=False),
+)
+
 subjects = _table(
     "openid_subjects",
     Column("tenant", Text, primary_key=True),

@@ -131,6 +131,13 @@ def upgrade() -> None:
         batch_op.create_index("ix_cases_party", ["tenant", "party", "closed", "id"], unique=False)
 
     op.create_table(
+        "credential_epochs",
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("epoch", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant", name=op.f("pk_credential_epochs")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "credentials",
         sa.Column("tenant", sa.Text(), nullable=False),
         sa.Column("id", sa.Text(), nullable=False),
@@ -968,6 +975,7 @@ def downgrade() -> None:
         batch_op.drop_index("ix_credentials_person")
 
     op.drop_table("credentials")
+    op.drop_table("credential_epochs")
     with op.batch_alter_table("cases", schema=None) as batch_op:
         batch_op.drop_index("ix_cases_party")
         batch_op.drop_index(
