@@ -38,7 +38,7 @@ class Settings(BaseModel):
         "off", description="Notices by webhook: to public https addresses; private: to this machine and network too"
     )
     max_body_bytes: int = Field(1_048_576, ge=1024, description="Largest request body over HTTP")
-    writers: int = Field(4, ge=1, le=64, description="Writer threads on PostgreSQL")
+    writers: int = Field(2, ge=1, le=64, description="Writer threads on PostgreSQL, one of them for what locks rows")
     oidc_issuer: str = Field("", description="OpenID Connect issuer; empty: local sign-in only")
     oidc_client_id: str = Field("", description="This server's client id at the issuer")
     oidc_client_secret: str = Field("", repr=False, description="This server's secret there; empty: a public client")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from entrepot.kernel.ledger.service import Ledger
 
 COLUMNS = [column.name for column in ledger_encumbrances.columns]
+_AMOUNT = COLUMNS.index("amount")
 _UNCHANGING = (
     "account",
     "origin",
@@ -105,17 +106,21 @@ def release(ledger: "Ledger", identifier: str, amount: int | None, to: int | Non
 
 def get(ledger: "Ledger", identifier: str) -> Encumbrance:
     """One claim, standing or ended. Raises NotFound."""
-    return get_all(ledger, (identifier,))[0]
+    return _encumbrance(dict(zip(COLUMNS, _stored(ledger, (identifier,))[0], strict=True)))
 
 
-def get_all(ledger: "Ledger", identifiers: Sequence[str]) -> list[Encumbrance]:
-    """Several claims, standing or ended, in the order asked for. Raises NotFound."""
+def claimed(ledger: "Ledger", identifiers: Sequence[str]) -> int:
+    """What several claims come to together. Raises NotFound."""
+    return sum(row[_AMOUNT] for row in _stored(ledger, identifiers))
+
+
+def _stored(ledger: "Ledger", identifiers: Sequence[str]) -> list[tuple[Any, ...]]:
     keys = [(ledger.tenant, identifier) for identifier in identifiers]
     stored = ledger.scope.uow.rows(ledger_encumbrances, keys)
     for key in keys:
         if key not in stored:
             raise NotFound("ledger/no-encumbrance", f"There is no encumbrance {key[1]}.", encumbrance=key[1])
-    return [_encumbrance(dict(zip(COLUMNS, stored[key], strict=True))) for key in keys]
+    return [stored[key] for key in keys]
 
 
 def find(

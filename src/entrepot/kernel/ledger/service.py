@@ -362,9 +362,9 @@ class Ledger:
         """One claim by its id, standing or ended. Raises NotFound."""
         return encumbrances.get(self, encumbrance)
 
-    def encumbrances_named(self, encumbrances_: Sequence[str]) -> list[Encumbrance]:
-        """The claims of these ids, standing or ended, in their order. Raises NotFound."""
-        return encumbrances.get_all(self, encumbrances_)
+    def claimed(self, encumbrances_: Sequence[str]) -> int:
+        """What the claims of these ids come to together, each counted as it stands or ended. Raises NotFound."""
+        return encumbrances.claimed(self, encumbrances_)
 
     def encumbrances(
         self, *, account: int | None = None, owner: str = "", asset: str = "", creditor: str = "", closed: bool = False

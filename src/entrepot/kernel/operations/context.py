@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from random import Random
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, overload
 
 from sqlalchemy.orm import Session
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from entrepot.kernel.workflows import Workflows
 
 A = TypeVar("A", bound=Answer)
+T = TypeVar("T")
 ActorKind = Literal["person", "agent", "device", "system", "anonymous"]
 MAX_CALL_DEPTH = 8
 
@@ -57,6 +58,25 @@ class Actor:
         return Actor(tenant, f"system:{name}", f"system:{name}", "system", scopes)
 
 
+class _once(Generic[T]):  # noqa: N801 - used like property
+    """A property that is computed at its first use: functools' own takes a lock for it, here one thread uses it."""
+
+    def __init__(self, make: Callable[[Any], T]) -> None:
+        self._make = make
+        self._name = make.__name__
+        self.__doc__ = make.__doc__
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> "_once[T]": ...
+    @overload
+    def __get__(self, instance: object, owner: type) -> T: ...
+    def __get__(self, instance: object | None, owner: type) -> "T | _once[T]":
+        if instance is None:
+            return self
+        made = instance.__dict__[self._name] = self._make(instance)
+        return made
+
+
 class Context:
     """One running operation. Services are made when first used and share the unit of work."""
 
@@ -75,8 +95,6 @@ class Context:
         self.prepared: Any = None
         self._stem = ""
         self._count = 0
-        self._scope: Scope | None = None
-        self._services: dict[str, Any] = {}
 
     @property
     def now(self) -> datetime:
@@ -93,12 +111,10 @@ class Context:
         """SQLAlchemy session of the transaction, for the system's own rows. Never commit it."""
         return self.uow.session
 
-    @property
+    @_once
     def scope(self) -> Scope:
         """What services are made of."""
-        if self._scope is None:
-            self._scope = Scope(self.uow, self.tenant, self.now_us, self.random, self.new_id, self.actor.id, self.emit)
-        return self._scope
+        return Scope(self.uow, self.tenant, self.now_us, self.random, self.new_id, self.actor.id, self.emit)
 
     def new_id(self, prefix: str) -> str:
         """A fresh identifier such as `rcp_01hx...`: sorts by time, repeats under a replayed clock."""
@@ -139,109 +155,109 @@ class Context:
         finally:
             self.operation, self.depth = caller, self.depth - 1
 
-    def _service(self, name: str, make: Callable[[Scope], Any]) -> Any:
-        service = self._services.get(name)
-        if service is None:
-            service = self._services[name] = make(self.scope)
-        return service
-
-    @property
+    @_once
     def ledger(self) -> "Ledger":
         """Whatever can be owned."""
         from entrepot.kernel.ledger import Ledger
 
-        return cast("Ledger", self._service("ledger", Ledger))
+        return Ledger(self.scope)
 
-    @property
+    @_once
     def parties(self) -> "Parties":
         """Organisations, people, agents, devices."""
         from entrepot.kernel.parties import Parties
 
-        return cast("Parties", self._service("parties", Parties))
+        return Parties(self.scope)
 
-    @property
+    @_once
     def relations(self) -> "Relations":
         """Who stands in which relation to an object."""
         from entrepot.kernel.parties import Relations
 
-        return cast("Relations", self._service("relations", Relations))
+        return Relations(self.scope)
 
-    @property
+    @_once
     def cases(self) -> "Cases":
         """Cases with states and deadlines."""
         from entrepot.kernel.casework import Cases
 
-        return cast("Cases", self._service("cases", Cases))
+        return Cases(self.scope)
 
-    @property
+    @_once
     def timers(self) -> "Timers":
         """Commands to be run at a time."""
         from entrepot.kernel.timers import Timers
 
-        return cast("Timers", self._service("timers", Timers))
+        return Timers(self.scope)
 
-    @property
+    @_once
     def workflows(self) -> "Workflows":
         """Durable work, started and signalled in this transaction."""
         from entrepot.kernel.workflows import Workflows
 
-        return cast("Workflows", self._service("workflows", self.runtime.make_workflows or Workflows))
+        make: Callable[[Scope], Workflows] = self.runtime.make_workflows or Workflows
+        return make(self.scope)
 
-    @property
+    @_once
     def documents(self) -> "Documents":
         """Content-addressed files."""
         from entrepot.kernel.documents import Documents
 
-        return cast("Documents", self._service("documents", self.runtime.make_documents or Documents))
+        make: Callable[[Scope], Documents] = self.runtime.make_documents or Documents
+        return make(self.scope)
 
-    @property
+    @_once
     def notices(self) -> "Notices":
         """Messages to parties and people."""
         from entrepot.kernel.notices import Notices
 
-        return cast("Notices", self._service("notices", Notices))
+        return Notices(self.scope)
 
-    @property
+    @_once
     def addresses(self) -> "Addresses":
         """Where notices go besides the inbox."""
         from entrepot.kernel.notices import Addresses
 
-        return cast("Addresses", self._service("addresses", self.runtime.make_addresses or Addresses))
+        make: Callable[[Scope], Addresses] = self.runtime.make_addresses or Addresses
+        return make(self.scope)
 
-    @property
+    @_once
     def reference(self) -> "Reference":
         """Calendars, currencies, units, prices."""
         from entrepot.kernel.reference import Reference
 
-        return cast("Reference", self._service("reference", Reference))
+        return Reference(self.scope)
 
-    @property
+    @_once
     def vault(self) -> "Vault":
         """Personal fields, erasable."""
         from entrepot.kernel.vault import Vault
 
-        return cast("Vault", self._service("vault", self.runtime.make_vault or Vault))
+        make: Callable[[Scope], Vault] = self.runtime.make_vault or Vault
+        return make(self.scope)
 
-    @property
+    @_once
     def signing(self) -> "Signing":
         """Keys, signatures, evidence packs."""
         from entrepot.kernel.signing import Signing
 
-        return cast("Signing", self._service("signing", self.runtime.make_signing or Signing))
+        make: Callable[[Scope], Signing] = self.runtime.make_signing or Signing
+        return make(self.scope)
 
-    @property
+    @_once
     def things(self) -> "Things":
         """Devices and their readings."""
         from entrepot.kernel.things import Things
 
-        return cast("Things", self._service("things", self.runtime.make_things or Things))
+        make: Callable[[Scope], Things] = self.runtime.make_things or Things
+        return make(self.scope)
 
-    @property
+    @_once
     def events(self) -> "Events":
         """The event log, for reading."""
         from entrepot.kernel.events import Events
 
-        return cast("Events", self._service("events", Events))
+        return Events(self.scope)
 
     @staticmethod
     def canonical(value: Any) -> str:

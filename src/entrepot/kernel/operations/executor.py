@@ -58,7 +58,7 @@ class Executor:
     ) -> None:
         self.runtime = runtime
         sqlite = runtime.database.dialect == "sqlite"
-        self.writers = 1 if sqlite else (writers or 4)
+        self.writers = 1 if sqlite else (writers or 2)
         self.group = group or (512 if sqlite else 64)
         self.max_waiting = max_waiting
         self.counts: dict[tuple[str, int], int] = {}

@@ -125,7 +125,7 @@ def on_its_way(ctx: Context, facility: Facility, kind: str) -> int:
 def pledged_kg(ctx: Context, facility: Facility) -> int:
     """Kilograms pledged for the facility, from the encumbrances on the ledger."""
     standing = pledges(ctx).list(facility_id=facility.id, state="active")
-    return sum(claim.amount for claim in ctx.ledger.encumbrances_named([pledge.encumbrance for pledge in standing]))
+    return ctx.ledger.claimed([pledge.encumbrance for pledge in standing])
 
 
 def position(ctx: Context, facility: Facility, *, allow_stale: bool = False) -> Position:

@@ -1,6 +1,7 @@
 """The goods of a tank: accounts on the ledger, and what the sensor says beside them."""
 
 import json
+from functools import lru_cache
 
 from entrepot.kernel.database.records import Records
 from entrepot.kernel.operations import Conflict, Context
@@ -49,6 +50,11 @@ def quantity_kg(ctx: Context, receipt: Receipt) -> int:
     return 0
 
 
+@lru_cache(maxsize=1024)  # a reading is looked at by every operation on its tank until the next one comes
+def _sense(strapping: str, level_mm: float, water_mm: float, temperature_c: float, density_kg_m3: float) -> Sensed:
+    return sense(json.loads(strapping), level_mm, water_mm, temperature_c, density_kg_m3)
+
+
 def sensed(ctx: Context, tank: Tank) -> Sensed:
     """What the gauge says now. Raises Conflict when it never spoke or has fallen silent."""
     reading = ctx.things.latest(tank.device_id)
@@ -63,8 +69,8 @@ def sensed(ctx: Context, tank: Tank) -> Sensed:
         )
     values = reading.values
     try:
-        return sense(
-            json.loads(tank.strapping),
+        return _sense(
+            tank.strapping,
             values["level_mm"],
             values.get("water_mm", 0.0),
             values["temperature_c"],
