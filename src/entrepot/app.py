@@ -9,6 +9,7 @@ from typing import Any
 from entrepot import migrations
 from entrepot.kernel.database import Database, Scope, open_database
 from entrepot.kernel.documents import Documents, Store
+from entrepot.kernel.doors.limits import RateLimiter
 from entrepot.kernel.doors.tracing import file_tracer
 from entrepot.kernel.events import Sealer, Subscriber, Subscription
 from entrepot.kernel.notices import Addresses, Deliverer, set_up_channels
@@ -77,6 +78,7 @@ class Entrepot:
             make_signing=lambda scope: Signing(scope, self.operator, self.keyring),
             make_addresses=lambda scope: Addresses(scope, self.keyring, self.channels.offers),
         )
+        self.limiter = RateLimiter() if settings.rate_limits else None  # one for all doors
         self.executor = Executor(self.runtime, writers=settings.writers, seed=seed)
         self.telemetry = Telemetry(
             self.database,

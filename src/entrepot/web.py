@@ -17,7 +17,6 @@ from entrepot import __version__
 from entrepot.app import Entrepot
 from entrepot.console.shell import DemoAccount, mount_console
 from entrepot.kernel.doors import openapi
-from entrepot.kernel.doors.limits import RateLimiter
 from entrepot.kernel.doors.mcp import McpDoor
 from entrepot.kernel.doors.rest import RestDoor
 from entrepot.kernel.operations import NotFound
@@ -42,13 +41,12 @@ def build_web(
     `accounts` are offered on the sign-in page of a demo.
     """
     settings = application.settings
-    limiter = RateLimiter() if settings.rate_limits else None
     rest = RestDoor(
         application.executor,
         application.resolver.actor,
         tenant=settings.tenant,
         max_body_bytes=settings.max_body_bytes,
-        limiter=limiter,
+        limiter=application.limiter,
     )
     hosts = [f"{settings.host}:*", "127.0.0.1:*", "localhost:*", settings.base_url.partition("://")[2]]
     mcp = McpDoor(rest, allowed_hosts=hosts)
