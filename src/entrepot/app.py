@@ -155,6 +155,11 @@ class Entrepot:
         """Start the broker and the consumer on the running loop."""
         await self.telemetry.start(self.executor)
 
+    @property
+    def started(self) -> bool:
+        """Whether `start_threads` has been called, and `stop_threads` not yet."""
+        return self._started
+
     def close(self) -> None:
         """Close the database."""
         self._end_traces()

@@ -48,6 +48,9 @@ class Settings(BaseModel):
     trusted_proxies: str = Field(
         "", description="Reverse proxies whose X-Forwarded-For is believed: addresses or networks, separated by commas"
     )
+    stall_limit_s: int = Field(
+        60, ge=5, description="How long timers, sealing or workflows may stand still before /readyz says not ready"
+    )
     traces: bool = Field(False, description="Whether spans of operations are written to traces.jsonl in data_dir")
     demo: bool = Field(False, description="Seed and run the demo region")
 

@@ -105,6 +105,16 @@ class Telemetry:
         self.store.close()
 
     @property
+    def started(self) -> bool:
+        """Whether it was started, also when it has ended since."""
+        return bool(self._tasks)
+
+    @property
+    def ended_tasks(self) -> list[str]:
+        """What should run for ever and does not."""
+        return [task.get_name() for task in self._tasks if task.done()]
+
+    @property
     def connected(self) -> bool:
         """Whether the broker is there."""
         return self._consumer is not None and self._consumer.connected.is_set()
