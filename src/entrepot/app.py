@@ -18,6 +18,7 @@ from entrepot.kernel.operations import Actor, Clock, Executor, Registry, Runtime
 from entrepot.kernel.parties.oidc import OpenIdConnect
 from entrepot.kernel.parties.resolve import Foreign, Resolver
 from entrepot.kernel.signing import HeadKeeper, Keyring, LocalKey, Signing
+from entrepot.kernel.things.books import DeviceBooks, book_sources
 from entrepot.kernel.things.store import telemetry_url
 from entrepot.kernel.things.telemetry import Telemetry
 from entrepot.kernel.timers.firing import fire_with
@@ -88,6 +89,7 @@ class Entrepot:
             mqtt_url=settings.mqtt_url,
             mqtt_port=settings.mqtt_port,
             broker_secret=settings.secret("broker"),
+            books=DeviceBooks(self.database, settings.tenant, book_sources(self.registry)),
         )
         self.runtime.make_things = self.telemetry.things
         self._end_traces: Callable[[], None] = lambda: None

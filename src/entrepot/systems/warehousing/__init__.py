@@ -9,6 +9,7 @@ manifest = System(
     operations=("entrepot.systems.warehousing.operations", "entrepot.systems.warehousing.queries"),
     tables=("entrepot.systems.warehousing.model",),
     pages="entrepot.systems.warehousing.pages",
+    books="entrepot.systems.warehousing.books",
     roles={
         "custodian": (
             "warehousing:read",
