@@ -9,6 +9,7 @@ from typing import Any
 from entrepot import migrations
 from entrepot.kernel.database import Database, Scope, open_database
 from entrepot.kernel.documents import Documents, Store
+from entrepot.kernel.doors.limits import RateLimiter
 from entrepot.kernel.doors.tracing import file_tracer
 from entrepot.kernel.events import Sealer, Subscriber, Subscription
 from entrepot.kernel.notices import Addresses, Deliverer, set_up_channels
@@ -17,6 +18,7 @@ from entrepot.kernel.operations import Actor, Clock, Executor, Registry, Runtime
 from entrepot.kernel.parties.oidc import OpenIdConnect
 from entrepot.kernel.parties.resolve import Foreign, Resolver
 from entrepot.kernel.signing import HeadKeeper, Keyring, LocalKey, Signing
+from entrepot.kernel.things.books import DeviceBooks, book_sources
 from entrepot.kernel.things.store import telemetry_url
 from entrepot.kernel.things.telemetry import Telemetry
 from entrepot.kernel.timers.firing import fire_with
@@ -77,6 +79,7 @@ class Entrepot:
             make_signing=lambda scope: Signing(scope, self.operator, self.keyring),
             make_addresses=lambda scope: Addresses(scope, self.keyring, self.channels.offers),
         )
+        self.limiter = RateLimiter() if settings.rate_limits else None  # one for all doors
         self.executor = Executor(self.runtime, writers=settings.writers, seed=seed)
         self.telemetry = Telemetry(
             self.database,
@@ -86,6 +89,7 @@ class Entrepot:
             mqtt_url=settings.mqtt_url,
             mqtt_port=settings.mqtt_port,
             broker_secret=settings.secret("broker"),
+            books=DeviceBooks(self.database, settings.tenant, book_sources(self.registry)),
         )
         self.runtime.make_things = self.telemetry.things
         self._end_traces: Callable[[], None] = lambda: None
@@ -152,6 +156,11 @@ class Entrepot:
     async def start_telemetry(self) -> None:
         """Start the broker and the consumer on the running loop."""
         await self.telemetry.start(self.executor)
+
+    @property
+    def started(self) -> bool:
+        """Whether `start_threads` has been called, and `stop_threads` not yet."""
+        return self._started
 
     def close(self) -> None:
         """Close the database."""

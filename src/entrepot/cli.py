@@ -46,7 +46,7 @@ def serve(
     """Start the server: console, REST, MCP, telemetry, durable work."""
     import uvicorn
 
-    from entrepot.server import build
+    from entrepot.server import build, connection_options
 
     settings = settings_of(port=port, host=host, data_dir=data, demo=demo or None)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
@@ -59,7 +59,7 @@ def serve(
         console.print(f"The demo's people sign in with the password [bold]{DEMO_PASSWORD}[/] (see the README's tour).")
     uvicorn.run(
         build(settings), host=settings.host, port=settings.port, log_level="warning", ws="websockets-sansio",
-        timeout_graceful_shutdown=5,
+        timeout_graceful_shutdown=5, **connection_options(settings),
     )  # fmt: skip
 
 

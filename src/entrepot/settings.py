@@ -4,6 +4,7 @@ import os
 import secrets
 import tomllib
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal
 
@@ -43,7 +44,13 @@ class Settings(BaseModel):
     oidc_client_id: str = Field("", description="This server's client id at the issuer")
     oidc_client_secret: str = Field("", repr=False, description="This server's secret there; empty: a public client")
     oidc_name: str = Field("", max_length=60, description="What the sign-in page calls the issuer; empty: its host")
-    rate_limits: bool = Field(True, description="Whether the doors limit the rate of each actor")
+    rate_limits: bool = Field(True, description="Whether the doors limit the rate of each actor and address")
+    trusted_proxies: str = Field(
+        "", description="Reverse proxies whose X-Forwarded-For is believed: addresses or networks, separated by commas"
+    )
+    stall_limit_s: int = Field(
+        60, ge=5, description="How long timers, sealing or workflows may stand still before /readyz says not ready"
+    )
     traces: bool = Field(False, description="Whether spans of operations are written to traces.jsonl in data_dir")
     demo: bool = Field(False, description="Seed and run the demo region")
 
@@ -64,6 +71,21 @@ class Settings(BaseModel):
 
             parse_sender(value)
         return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _readable_proxies(cls, value: str) -> str:
+        for proxy in filter(None, (part.strip() for part in value.split(","))):
+            try:
+                ip_network(proxy)
+            except ValueError as error:
+                raise ValueError(f"{proxy!r} is no address and no network: {error}") from None
+        return value
+
+    @property
+    def proxies(self) -> list[str]:
+        """The reverse proxies that are believed."""
+        return [part.strip() for part in self.trusted_proxies.split(",") if part.strip()]
 
     @property
     def resolved_database_url(self) -> str:

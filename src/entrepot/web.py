@@ -16,8 +16,8 @@ from starlette.routing import Mount, Route
 from entrepot import __version__
 from entrepot.app import Entrepot
 from entrepot.console.shell import DemoAccount, mount_console
+from entrepot.health import CONNECTING, DOWN, FIGURES, UP, Health, Report
 from entrepot.kernel.doors import openapi
-from entrepot.kernel.doors.limits import RateLimiter
 from entrepot.kernel.doors.mcp import McpDoor
 from entrepot.kernel.doors.rest import RestDoor
 from entrepot.kernel.operations import NotFound
@@ -42,16 +42,16 @@ def build_web(
     `accounts` are offered on the sign-in page of a demo.
     """
     settings = application.settings
-    limiter = RateLimiter() if settings.rate_limits else None
     rest = RestDoor(
         application.executor,
         application.resolver.resolve,
         tenant=settings.tenant,
         max_body_bytes=settings.max_body_bytes,
-        limiter=limiter,
+        limiter=application.limiter,
     )
     hosts = [f"{settings.host}:*", "127.0.0.1:*", "localhost:*", settings.base_url.partition("://")[2]]
     mcp = McpDoor(rest, allowed_hosts=hosts)
+    health = Health(application)
     described: dict[str, bytes] = {}
 
     @asynccontextmanager
@@ -69,6 +69,7 @@ def build_web(
         finally:
             await application.telemetry.stop()
             await asyncio.get_running_loop().run_in_executor(None, application.stop_threads)
+            health.close()
             application.close()
 
     app = FastAPI(
@@ -84,18 +85,19 @@ def build_web(
         return JSONResponse({"status": "ok", "version": __version__})
 
     async def ready(request: Request) -> Response:
-        checks = await asyncio.get_running_loop().run_in_executor(None, _readiness, application)
-        fine = all(value != "down" for value in checks.values())
-        return JSONResponse({"status": "ready" if fine else "not ready", **checks}, 200 if fine else 503)
+        report = await health.examined()
+        return JSONResponse(report.document(), 200 if report.ready else 503)
 
     async def unknown(request: Request) -> Response:
         problem = NotFound("http/unknown-path", f"There is nothing at {request.url.path}.").problem()
         return Response(orjson.dumps(problem), 404, media_type="application/problem+json")
 
     metrics_registry = CollectorRegistry(auto_describe=False)
-    metrics_registry.register(_Metrics(application))
+    collector = _Metrics(application)
+    metrics_registry.register(collector)
 
     async def metrics(request: Request) -> Response:
+        collector.report = await health.examined()
         return Response(generate_latest(metrics_registry), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     app.router.routes += [
@@ -137,25 +139,15 @@ class SecurityHeaders:
         await self._app(scope, receive, sending)
 
 
-def _readiness(application: Entrepot) -> dict[str, str]:
-    try:
-        with application.database.reader() as uow:
-            uow.read("SELECT 1")
-        database = "up"
-    except Exception:  # noqa: BLE001 - whatever it is, the database is not ready
-        database = "down"
-    telemetry = "up" if application.telemetry.connected else "connecting"
-    return {"database": database, "telemetry": telemetry}
-
-
 class _Metrics:
-    """Counters of the executor in Prometheus' form, made when they are asked for."""
+    """Counters of the executor and the state of each part in Prometheus' form, made when they are asked for."""
 
     def __init__(self, application: Entrepot) -> None:
         self._application = application
+        self.report = Report()
 
     def collect(self) -> list[Metric]:
-        """Operations by name and status, seconds spent, commands waiting."""
+        """Operations by name and status, seconds spent, commands waiting; parts that are up, and what stands still."""
         executor = self._application.executor
         operations = CounterMetricFamily(
             "entrepot_operations", "Operations by name and status", labels=["operation", "status"]
@@ -166,4 +158,16 @@ class _Metrics:
         for name, spent in list(executor.seconds.items()):
             seconds.add_metric([name], spent)
         waiting = GaugeMetricFamily("entrepot_commands_waiting", "Commands in the queue", value=executor.waiting())
-        return [operations, seconds, waiting]
+        return [operations, seconds, waiting, *self._state()]
+
+    def _state(self) -> list[Metric]:
+        up = GaugeMetricFamily("entrepot_up", "Whether a part does its work", labels=["part"])
+        for part, state in self.report.parts.items():
+            if state in {UP, DOWN, CONNECTING}:
+                up.add_metric([part], float(state == UP))
+        figures = [
+            GaugeMetricFamily(name, described, value=self.report.figures[name])
+            for name, described in FIGURES.items()
+            if name in self.report.figures
+        ]
+        return [up, *figures]

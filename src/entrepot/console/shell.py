@@ -105,6 +105,19 @@ class _Shell:
             desk.names = {o.id: desk.t((o.name, o.name_zh)) for o in known.organisations}
         return desk
 
+    async def sign_in(self, user_name: str, password: str, address: str) -> SignedIn:
+        """Open a session for the browser at `address`. Raises Refusal, too many tries from there included."""
+        executor, limiter = self.application.executor, self.application.limiter
+        actor = Actor.anonymous(self.application.settings.tenant)
+        request = SignIn(user_name=user_name, password=password)
+        if limiter is not None:
+            operation = self.application.registry.of(SignIn)
+            refused = limiter.check(actor, operation, address)
+            if refused is not None:
+                executor.refuse(operation, operation.request.model_construct(), actor, refused, "console")
+                raise refused
+        return await executor.execute(request, actor, key=secrets.token_hex(16), door="console")
+
     async def not_found(self, request: HttpRequest, error: Exception) -> Response:
         """The page for an address that leads nowhere."""
         with Client(ui.page(""), request=request) as client:
@@ -247,7 +260,7 @@ class _SignInForm:
             return
         self.button.disable()
         try:
-            session = await self._open(user_name[:64], password[:200])
+            session = await self.shell.sign_in(user_name[:64], password[:200], ui.context.client.ip)
         except Refusal as refusal:
             self._say(f"{self.t(refusal.title)}: {refusal.detail}")
             return
@@ -255,11 +268,6 @@ class _SignInForm:
             self.button.enable()
         app.storage.user.update(token=session.token, name=user_name)
         ui.navigate.to(self.target)
-
-    async def _open(self, user_name: str, password: str) -> SignedIn:
-        executor, tenant = self.shell.application.executor, self.shell.application.settings.tenant
-        request = SignIn(user_name=user_name, password=password)
-        return await executor.execute(request, Actor.anonymous(tenant), key=secrets.token_hex(16), door="console")
 
     def _say(self, text: str) -> None:
         with self.problem:

@@ -26,6 +26,7 @@ from entrepot.kernel.reference import REGION
 from entrepot.kernel.reference.brent import BRENT_CNY, brent_usd_per_barrel, brent_yuan_per_tonne
 from entrepot.kernel.reference.operations import PriceOfDay, SetPrices
 from entrepot.kernel.signing import Keyring, LocalKey, Signing
+from entrepot.kernel.things.books import DeviceBooks, book_sources
 from entrepot.kernel.things.message import ED25519, encode, public_key, telemetry_topic
 from entrepot.kernel.things.telemetry import Telemetry
 from entrepot.kernel.timers.firing import fire_with
@@ -102,7 +103,10 @@ class World:
             Store(folder / "documents"),
         )
         telemetry_db = f"sqlite:///{folder / 'telemetry.db'}"
-        self.telemetry = Telemetry(self.database, self.clock, TENANT, telemetry_db, broker_secret=b"-", durable=False)
+        books = DeviceBooks(self.database, TENANT, book_sources(registry))
+        self.telemetry = Telemetry(
+            self.database, self.clock, TENANT, telemetry_db, broker_secret=b"-", books=books, durable=False
+        )
         runtime = Runtime(
             self.database,
             registry,

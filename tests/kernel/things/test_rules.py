@@ -78,6 +78,8 @@ def test_range_against_the_book():
     assert turns(rule, series, lambda value: Figure(value, 1000.0)) == [(2, "raised"), (4, "cleared"), (5, "raised")]
     assert turns(rule, series, lambda value: None) == []
     assert turns(rule, series, lambda value: Figure(value, 0.0)) == []
+    assert turns(rule, series, lambda value: Figure(value, 0.0, floor=100.0)) == [(0, "raised")]
+    assert turns(rule, series, lambda value: Figure(value - 995, 0.0, floor=1000.0)) == [(5, "raised")]
 
 
 def test_a_reading_without_the_value_changes_nothing():

@@ -11,7 +11,7 @@ from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
 
 from entrepot import __version__
-from entrepot.kernel.doors.rest import RestDoor, parse_json
+from entrepot.kernel.doors.rest import RestDoor, address_of, parse_json
 from entrepot.kernel.operations import Actor, Operation, Outcome, Refusal
 
 KEY_ARGUMENT = "idempotency_key"
@@ -82,9 +82,11 @@ class McpDoor:
             if refusal.status == 401:
                 self._door.leave_event(operation, actor, refusal, "mcp")
             return Outcome.refused(refusal)
-        if self._door.limiter is not None and (refused := self._door.limiter.check(actor, operation)):
-            self._door.leave_event(operation, actor, refused, "mcp")
-            return Outcome.refused(refused)
+        if self._door.limiter is not None:
+            refused = self._door.limiter.check(actor, operation, address_of(ctx.request))
+            if refused is not None:
+                self._door.leave_event(operation, actor, refused, "mcp")
+                return Outcome.refused(refused)
         return await self._door.executor.outcome(request, actor, key, "mcp")
 
     async def _actor(self, ctx: ServerRequestContext[Any]) -> Actor:

@@ -105,7 +105,7 @@ class RestDoor:
         except ClientDisconnect:
             return Outcome.refused(BadRequest("http/disconnected", "The connection ended before the request did."))
         if self.limiter is not None:
-            refused = self.limiter.check(actor, operation)
+            refused = self.limiter.check(actor, operation, address_of(request))
             if refused is not None:
                 self.leave_event(operation, actor, refused, door)
                 return Outcome.refused(refused)
@@ -144,6 +144,11 @@ class RestDoor:
     def leave_event(self, operation: Operation, actor: Actor, refusal: Refusal, door: str) -> None:
         """Record what a door refused by itself: a dead token, a rate limit."""
         self.executor.refuse(operation, operation.request.model_construct(), actor, refusal, door)
+
+
+def address_of(request: Request | None) -> str:
+    """The address of the client: the connection's, or what a trusted proxy says; "" where there is none."""
+    return request.client.host if request is not None and request.client is not None else ""
 
 
 def route_path(operation: Operation) -> str:

@@ -96,6 +96,11 @@ class Sealer:
             self._stop.wait(self._pause_s)
         self.drain()
 
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
     def drain(self) -> None:
         """Seal until nothing waits."""
         try:

@@ -15,7 +15,8 @@ class System:
     """What a system brings: module names, imported when the application starts, and its roles.
 
     `calls` are the operations of others that its handlers may call on an actor's behalf; `roles` map a role's name to
-    the scopes it grants; `system_scopes` are what the system's own workflows and timers may do, besides `roles`.
+    the scopes it grants; `books` is the module that knows what the ledger has for a device, see `things.books`;
+    `system_scopes` are what the system's own workflows and timers may do, besides `roles`.
     """
 
     name: str
@@ -26,6 +27,7 @@ class System:
     pages: str | None = None
     demo: str | None = None
     workflows: str | None = None
+    books: str | None = None
     calls: tuple[str, ...] = ()
     roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from typing import IO
 from urllib.parse import quote
 
@@ -36,6 +37,7 @@ class EmbeddedBroker:
         self.port = port
         self.restarts = 0
         self._process: subprocess.Popen[bytes] | None = None
+        self._ended_at: float | None = None
         self._stopping = threading.Event()
         self._keeper: threading.Thread | None = None
 
@@ -61,6 +63,12 @@ class EmbeddedBroker:
         self._end()
         if self._keeper is not None:
             self._keeper.join(START_TIMEOUT_S)
+
+    @property
+    def down_s(self) -> float:
+        """For how many seconds the child has been away; 0 while it runs."""
+        ended_at = self._ended_at
+        return 0.0 if ended_at is None else max(time.monotonic() - ended_at, 0.001)
 
     @property
     def pid(self) -> int:
@@ -102,6 +110,7 @@ class EmbeddedBroker:
             process = self._process
             assert process is not None
             code = process.wait()
+            self._ended_at = time.monotonic()
             _close(process)
             if self._stopping.is_set():
                 return
@@ -111,6 +120,7 @@ class EmbeddedBroker:
             while not self._stopping.wait(wait_s):
                 try:
                     self._process = self._launch(self.port)
+                    self._ended_at = None
                     break
                 except BrokerError as error:
                     log.warning("%s", error)

@@ -29,6 +29,8 @@ Message = tuple[str, bytes, int]
 """Topic, payload, and when it was received in microseconds since the epoch."""
 Books = Callable[[str, Rule, Mapping[str, float]], Figure | None]
 """Device, rule and values → what a book rule compares; None when there is no book to compare with."""
+Refresh = Callable[[Iterable[str], int], None]
+"""Called before the transaction with the devices of a batch that have a book rule, and the present. Never raises."""
 
 MAX_BATCH = 2_000
 WORTH_THREADS = 16  # an Ed25519 check takes 0.1 ms and frees the interpreter: fewer than this are checked at once
@@ -62,13 +64,15 @@ class Ingest:
     """The way into the store for one tenant. For one thread at a time."""
 
     def __init__(
-        self, store: TelemetryStore, directory: Directory, tenant: str, books: Books | None = None, threads: int = 0
-    ) -> None:
+        self, store: TelemetryStore, directory: Directory, tenant: str, books: Books | None = None, threads: int = 0,
+        refresh: Refresh | None = None,
+    ) -> None:  # fmt: skip
         self.store = store
         self.tenant = tenant
         self.started_us = 0  # before ingest listened, nobody could be heard: no device is silent since then
         self._directory = directory
         self._books = books or (lambda device, rule, values: None)
+        self._refresh = refresh or (lambda devices, now_us: None)
         threads = threads or min(4, os.cpu_count() or 1)
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="verify") if threads > 1 else None
@@ -134,7 +138,11 @@ class Ingest:
 
     def _examine(self, batch: Sequence[Message]) -> list[Examined]:
         names = {name for topic, _, _ in batch if (name := device_of(topic, self.tenant)) is not None}
-        devices = self._directory.devices(names, max((received for _, _, received in batch), default=0))
+        now_us = max((received for _, _, received in batch), default=0)
+        devices = self._directory.devices(names, now_us)
+        self._refresh(
+            [name for name, device in devices.items() if any(rule.kind == "book" for rule in device.rules)], now_us
+        )
 
         def check(messages: Sequence[Message]) -> list[Examined]:
             return [examine(*message, self.tenant, devices) for message in messages]
@@ -150,9 +158,11 @@ class Ingest:
         """A registered device."""
         return self._directory.devices((name,), now_us).get(name)
 
-    def figure(self, device: str, rule: Rule, values: Mapping[str, float]) -> Figure | None:
-        """What the books say, for a book rule."""
-        return self._books(device, rule, values) if rule.kind == "book" else None
+    def figure(self, rule: Rule, message: Examined) -> Figure | None:
+        """What the books say, for a book rule; nothing of a late reading: the book is that of now."""
+        if rule.kind != "book" or message.flags & LATE:
+            return None
+        return self._books(message.device, rule, message.values)
 
 
 class _Batch:
@@ -245,7 +255,7 @@ class _Batch:
                 known = before.get((device.id, rule.name))
                 state = known or RuleState()
                 for message in messages:
-                    figure = self._ingest.figure(device.id, rule, message.values)
+                    figure = self._ingest.figure(rule, message)
                     judgement = judge(rule, state, message.at_us, message.values, figure)
                     state = judgement.state
                     if judgement.turn is not None:

@@ -25,6 +25,8 @@ class Rule:
     | silent | nothing was received for `window_s` | (no limit) |
     | book | the measured figure is off the book by more than `limit` for `window_s` | a share: 0.005 is 0.5 % |
 
+    The `value` of a book rule names the unit that it is compared in, as the system that keeps the book offers it
+    (`mass_t`, `mass_kg` for a tank); the book is that of the ledger, see `things.books`.
     Cleared when the value is back by more than `hysteresis` (same unit as `limit`).
     """
 
@@ -64,10 +66,11 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What a book rule compares: both in the book's unit."""
+    """What a book rule compares, in one unit: the difference is a share of the book, but of no less than `floor`."""
 
     measured: float
     booked: float
+    floor: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +118,10 @@ def judge(
     if rule.kind == "silent":
         return Judgement(replace(state, raised=False), "cleared" if state.raised else None)
     if rule.kind == "book":
-        if book is None or book.booked == 0:
+        size = max(abs(book.booked), book.floor) if book is not None else 0.0
+        if book is None or size == 0:
             return Judgement(state)
-        share = (book.measured - book.booked) / abs(book.booked)
+        share = (book.measured - book.booked) / size
         detail = {"measured": book.measured, "booked": book.booked}
         beyond, back = abs(share) > rule.limit, abs(share) <= rule.limit - rule.hysteresis
         return _hold(rule, state, at_us, share, beyond, back, detail)

@@ -13,10 +13,11 @@ from entrepot.kernel.database import Database, Scope
 from entrepot.kernel.operations import Clock, Executor
 from entrepot.kernel.things.access import broker_password, device_user
 from entrepot.kernel.things.alarming import deliver_turns
+from entrepot.kernel.things.books import DeviceBooks
 from entrepot.kernel.things.broker import EmbeddedBroker
 from entrepot.kernel.things.consumer import Consumer
 from entrepot.kernel.things.directory import RegisteredDevices
-from entrepot.kernel.things.ingest import Books, Ingest, Ingested, Message
+from entrepot.kernel.things.ingest import Ingest, Ingested, Message
 from entrepot.kernel.things.message import command_topic
 from entrepot.kernel.things.service import Things
 from entrepot.kernel.things.store import TelemetryStore
@@ -28,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 class Telemetry:
-    """Telemetry of one tenant.
+    """Telemetry of one tenant. `books` is what the devices' book rules compare with; without it they rest.
 
     `store_url` as `store.telemetry_url` gives it; `mqtt_url` an outside broker, empty to start the embedded one on
     `mqtt_port` (0: any free port) with passwords derived from `broker_secret`. Give `things` to the runtime as
@@ -37,7 +38,7 @@ class Telemetry:
 
     def __init__(
         self, database: Database, clock: Clock, tenant: str, store_url: str, *, mqtt_url: str = "", mqtt_port: int = 0,
-        broker_secret: bytes = b"", books: Books | None = None, durable: bool = True,
+        broker_secret: bytes = b"", books: DeviceBooks | None = None, durable: bool = True,
     ) -> None:  # fmt: skip
         self.tenant = tenant
         self.store = TelemetryStore(store_url, durable=durable)
@@ -45,7 +46,10 @@ class Telemetry:
         self._clock = clock
         self._secret = broker_secret
         self._mqtt_url = mqtt_url
-        self._ingest = Ingest(self.store, RegisteredDevices(database, tenant), tenant, books)
+        self._ingest = Ingest(
+            self.store, RegisteredDevices(database, tenant), tenant,
+            books.figure if books else None, refresh=books.refresh if books else None,
+        )  # fmt: skip
         # Telemetry has one writer: everything that touches the store runs on this thread.
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="telemetry")
         self._deliverer = ThreadPoolExecutor(1, thread_name_prefix="alarms")
@@ -103,6 +107,16 @@ class Telemetry:
         self._deliverer.shutdown()
         self._ingest.close()
         self.store.close()
+
+    @property
+    def started(self) -> bool:
+        """Whether it was started, also when it has ended since."""
+        return bool(self._tasks)
+
+    @property
+    def ended_tasks(self) -> list[str]:
+        """What should run for ever and does not."""
+        return [task.get_name() for task in self._tasks if task.done()]
 
     @property
     def connected(self) -> bool:

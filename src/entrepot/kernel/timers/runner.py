@@ -13,7 +13,7 @@ from entrepot.kernel.operations.clock import stem
 from entrepot.kernel.operations.errors import Refusal
 from entrepot.kernel.reference.service import Reference
 from entrepot.kernel.timers.schedules import Schedule
-from entrepot.kernel.timers.service import FAILED, FIRED, PENDING, Timer, due, next_due_us, row_of
+from entrepot.kernel.timers.service import FAILED, FIRED, PENDING, Timer, due, next_due_us, overdue, row_of
 from entrepot.kernel.timers.tables import timers
 
 log = logging.getLogger(__name__)
@@ -73,6 +73,16 @@ class TimerRunner:
             except Exception:
                 log.exception("firing timers failed; it is tried again")
                 self._stop.wait(1.0)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
+    def overdue(self) -> tuple[int, int]:
+        """How many timers of all tenants are due now, and since when the longest of them is (0 when none is)."""
+        with self._database.reader() as uow:
+            return overdue(uow, self._now_us())
 
     def next_due_us(self) -> int | None:
         """When the next pending timer is due: what a replay moves its clock to."""

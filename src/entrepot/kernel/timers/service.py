@@ -156,6 +156,14 @@ def due(uow: UnitOfWork, now_us: int, limit: int = 500) -> list[Timer]:
     return [Timer(*row) for row in rows]
 
 
+def overdue(uow: UnitOfWork, now_us: int) -> tuple[int, int]:
+    """How many timers are due, and since when the longest (0 when none); one that waits for another attempt is not."""
+    later = "CASE WHEN retry_at > due_at THEN retry_at ELSE due_at END"
+    sql = f"SELECT COUNT(*), COALESCE(MIN({later}), 0) FROM timers WHERE state = %s AND due_at <= %s AND retry_at <= %s"
+    count, since_us = uow.read(sql, (PENDING, now_us, now_us))[0]
+    return int(count), int(since_us)
+
+
 def next_due_us(uow: UnitOfWork) -> int | None:
     """When the next pending timer of any tenant is due: what a replay moves its clock to."""
     rows = uow.read("SELECT due_at, retry_at FROM timers WHERE state = %s ORDER BY due_at LIMIT 1", (PENDING,))

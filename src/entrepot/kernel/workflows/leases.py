@@ -71,9 +71,21 @@ class Leases:
         with self._database.reader() as uow:
             return {row[0] for row in uow.read(sql, (self._worker_id,))}
 
+    def first_waiting(self) -> str:
+        """The workflow of this version that has waited longest to be begun; "" when none waits."""
+        sql = (
+            f"SELECT workflow_uuid FROM {self._status} WHERE status = 'ENQUEUED' AND application_version = %s "
+            "ORDER BY created_at + 0 LIMIT 1"  # by the index of states, not through all that ever were
+        )
+        with self._database.reader() as uow:
+            rows = uow.read(sql, (self._version,))
+        return str(rows[0][0]) if rows else ""
+
     def counts(self) -> dict[str, int]:
-        """How many workflows are in each of DBOS's states, those that succeeded left out."""
-        sql = f"SELECT status, COUNT(*) FROM {self._status} WHERE status <> 'SUCCESS' GROUP BY status"
+        """How many workflows are in each of DBOS's states, those that succeeded or were cancelled left out."""
+        # Named one by one, so that the index serves: the ended ones are many.
+        states = "'ENQUEUED', 'DELAYED', 'PENDING', 'ERROR', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED'"
+        sql = f"SELECT status, COUNT(*) FROM {self._status} WHERE status IN ({states}) GROUP BY status"
         with self._database.reader() as uow:
             return {row[0]: int(row[1]) for row in uow.read(sql)}
 

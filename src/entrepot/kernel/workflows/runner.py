@@ -43,13 +43,26 @@ class WorkflowState:
 
 @dataclass(frozen=True, slots=True)
 class WorkflowHealth:
-    """What an operator watches: `orphans` are workers without a lease whose workflows are not yet taken over."""
+    """What an operator watches: `orphans` are workers without a lease whose workflows are not yet taken over.
+
+    `renewing` says whether the thread lives that keeps the lease and takes over, and `renewed_s` how long ago it last
+    could; `first_waiting` is the workflow that waits longest ("" when none does), `places` how many could begin here.
+    """
 
     unfinished: int
     failed: int
     workers: int
-    orphans: int
     troubles: dict[str, str]
+    orphan_ids: tuple[str, ...]
+    renewing: bool
+    renewed_s: float
+    first_waiting: str
+    places: int
+
+    @property
+    def orphans(self) -> int:
+        """How many workers left workflows behind."""
+        return len(self.orphan_ids)
 
 
 class WorkflowRunner:
@@ -86,6 +99,7 @@ class WorkflowRunner:
         self._active: set[str] = set()
         self._idle_since: dict[str, float] = {}
         self._patience_s = dead_after_s
+        self._renewed = 0.0
         self._troubles: dict[str, str] = {}
         for system in registry.systems.values():
             if system.workflows is not None:
@@ -132,6 +146,7 @@ class WorkflowRunner:
             application_name="entrepot",
         )
         self._take_over()
+        self._renewed = time.monotonic()
         self._thread = threading.Thread(target=self._keep, name="workflow-lease", daemon=True)
         self._thread.start()
 
@@ -178,8 +193,12 @@ class WorkflowRunner:
             unfinished=_unfinished(counts),
             failed=sum(counts.get(state, 0) for state in FAILED),
             workers=self.leases.alive(),
-            orphans=len(self.leases.dead()),
             troubles=dict(self._troubles),
+            orphan_ids=tuple(self.leases.dead()),
+            renewing=self._thread is not None and self._thread.is_alive(),
+            renewed_s=time.monotonic() - self._renewed,
+            first_waiting=self.leases.first_waiting(),
+            places=max(0, self._concurrency - len(self._active)),
         )
 
     def recent(self, tenant: str, limit: int = 100) -> list[WorkflowState]:
@@ -296,6 +315,7 @@ class WorkflowRunner:
                 self.leases.renew()
                 self._take_over()
                 self._claim_again()
+                self._renewed = time.monotonic()
             except Exception:
                 log.exception("the workflow lease could not be renewed; it is tried again")
 

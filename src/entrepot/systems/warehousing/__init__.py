@@ -6,9 +6,15 @@ manifest = System(
     name="warehousing",
     title=("Warehousing", "仓储监管"),
     summary="Tanks and goods seen by sensors; electronic warehouse receipts on the ledger",
-    operations=("entrepot.systems.warehousing.operations", "entrepot.systems.warehousing.queries"),
+    operations=(
+        "entrepot.systems.warehousing.operations",
+        "entrepot.systems.warehousing.receipts",
+        "entrepot.systems.warehousing.reconciliation",
+        "entrepot.systems.warehousing.queries",
+    ),
     tables=("entrepot.systems.warehousing.model",),
     pages="entrepot.systems.warehousing.pages",
+    books="entrepot.systems.warehousing.books",
     roles={
         "custodian": (
             "warehousing:read",

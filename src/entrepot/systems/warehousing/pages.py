@@ -29,15 +29,10 @@ from entrepot.console.widgets import (
 )
 from entrepot.kernel.things.operations import ListReadings
 from entrepot.systems.warehousing.contract import GetReceipt, ReceiptView
-from entrepot.systems.warehousing.operations import (
-    CancelReceipt,
-    GoodsIn,
-    GoodsOut,
-    IssueReceipt,
-    Reconcile,
-    TransferReceipt,
-)
+from entrepot.systems.warehousing.operations import GoodsIn, GoodsOut
 from entrepot.systems.warehousing.queries import GetTank, ListReceipts, ListTanks, TankView
+from entrepot.systems.warehousing.receipts import CancelReceipt, IssueReceipt, TransferReceipt
+from entrepot.systems.warehousing.reconciliation import Reconcile
 
 GOODS = ("Goods", "货物")
 LOOK_S = 2.0

@@ -8,7 +8,7 @@ from entrepot.kernel.database.schema import from_us
 from entrepot.kernel.operations import Answer, Conflict, Context, Request, related
 from entrepot.systems.warehousing.contract import GetReceipt, ReceiptView
 from entrepot.systems.warehousing.model import Tank
-from entrepot.systems.warehousing.operations import view
+from entrepot.systems.warehousing.receipts import view
 from entrepot.systems.warehousing.rules import agrees
 from entrepot.systems.warehousing.stock import book_kg, receipts, sensed, tanks
 

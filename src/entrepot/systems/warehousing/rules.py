@@ -5,6 +5,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+MAX_KG = 10**12  # of one command
 STANDARD_TEMPERATURE_C = 20.0
 # ASTM D1250-80 / ISO 91-1, Tables 53A and 54A, crude oils: K0 of alpha = K0/rho², rho the density at 15 °C.
 _K0_CRUDE = 613.97226
