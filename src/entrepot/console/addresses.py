@@ -52,7 +52,8 @@ async def addresses_panel(desk: Desk) -> None:
 def _draw(desk: Desk, found: AddressList) -> None:
     ready = [each.channel for each in found.channels if not each.missing]
     if not ready and not found.addresses:
-        _nothing_set_up(desk, found)
+        if desk.may("kernel:operate"):  # nobody else can do anything about it
+            _nothing_set_up(desk, found)
         return
     with panel(desk, ("Also sent to", "同时发送至")) as header:
         with header:

@@ -27,7 +27,7 @@ from entrepot.kernel.casework.operations import ActOnCase, CaseDetail, CaseView,
 from entrepot.kernel.casework.operations import StepView as Step
 from entrepot.kernel.casework.types import case_types
 
-ID = re.compile(r"[a-z]{3}_[a-z0-9]{8,}")
+IN_TEXT = re.compile(r"\b[a-z]{3}_[a-z0-9]{3,}\b")
 WORK = ("Work", "办理")
 NONE_OPEN = (
     ("No open cases", "暂无未结办件"),
@@ -52,9 +52,15 @@ def subject_link(subject: str) -> Html:
     return short(subject, path + subject if path else "") if subject else Html("—")
 
 
-def linked(text: str) -> Html:
-    """A sentence in which every id leads to its page."""
-    return Html(" ".join(subject_link(word) if ID.fullmatch(word) else escape(word) for word in text.split()))
+def linked(text: str, desk: Desk | None = None) -> Html:
+    """A sentence in which every id leads to its page and, with a desk, every organisation has its name."""
+    parts, end = [], 0
+    for found in IN_TEXT.finditer(text):
+        word = found[0]
+        name = desk.names.get(word) if desk is not None else None
+        parts += [escape(text[end : found.start()]), escape(name) if name else subject_link(word)]
+        end = found.end()
+    return Html("".join([*parts, escape(text[end:])]))
 
 
 def case_columns(desk: Desk) -> list[Column]:

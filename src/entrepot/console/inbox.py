@@ -3,7 +3,7 @@
 from nicegui import ui
 
 from entrepot.console.addresses import addresses_panel
-from entrepot.console.cases import WORK, subject_link
+from entrepot.console.cases import WORK, linked, subject_link
 from entrepot.console.desk import Desk
 from entrepot.console.pages import page
 from entrepot.console.widgets import escape, panel, raw, readable, tag, when
@@ -39,7 +39,7 @@ def _notice(desk: Desk, notice: NoticeView) -> None:
         state = tag(desk.t(("read", "已读")), "ok") if notice.read else tag(desk.t(("unread", "未读")), "info")
         raw(
             f"<h3>{escape(desk.t((notice.title, notice.title_zh)))} {state}</h3>"
-            f"<p>{escape(readable(desk.t((notice.body, notice.body_zh))))}</p>"
+            f"<p>{linked(readable(desk.t((notice.body, notice.body_zh))), desk)}</p>"
             f'<div class="muted">{when(notice.sent_at)} · {subject_link(notice.subject)}</div>'
         ).classes("grow")
         if not notice.read:
