@@ -246,7 +246,7 @@ class Executor:
     def _transaction(self, group: Sequence[_Item], random: Random) -> list[Outcome]:
         runtime = self.runtime
         with runtime.database.unit() as uow:
-            if len(group) > 1:
+            if len(group) > 1 and group[0][0].operation.locks_rows:
                 uow.wait_at_most(GROUP_LOCK_WAIT_MS)
             given = runtime.stored(uow, [call for call, _ in group])
             outcomes: list[Outcome] = []
