@@ -18,7 +18,7 @@ from entrepot.app import Entrepot
 from entrepot.console.shell import DemoAccount, mount_console
 from entrepot.health import CONNECTING, DOWN, FIGURES, UP, Health, Report
 from entrepot.kernel.doors import openapi
-from entrepot.kernel.doors.mcp import McpDoor
+from entrepot.kernel.doors.mcp_mount import McpMount
 from entrepot.kernel.doors.rest import RestDoor
 from entrepot.kernel.operations import NotFound
 from entrepot.kernel.things.http import telemetry_route
@@ -50,7 +50,7 @@ def build_web(
         limiter=application.limiter,
     )
     hosts = [f"{settings.host}:*", "127.0.0.1:*", "localhost:*", settings.base_url.partition("://")[2]]
-    mcp = McpDoor(rest, allowed_hosts=hosts)
+    mcp = McpMount(rest, allowed_hosts=hosts)
     health = Health(application)
     described: dict[str, bytes] = {}
 
@@ -60,13 +60,13 @@ def build_web(
         await asyncio.get_running_loop().run_in_executor(None, application.start_threads)
         await application.start_telemetry()
         try:
-            async with mcp.manager.run():
-                if during is None:
+            if during is None:
+                yield
+            else:
+                async with during():
                     yield
-                else:
-                    async with during():
-                        yield
         finally:
+            await mcp.close()
             await application.telemetry.stop()
             await asyncio.get_running_loop().run_in_executor(None, application.stop_threads)
             health.close()
@@ -108,7 +108,7 @@ def build_web(
         telemetry_route(lambda: application.telemetry, application.clock, settings.max_body_bytes),
         *rest.routes(),
         Route("/v1/{rest:path}", unknown, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
-        Mount("/mcp", app=mcp.manager.handle_request),
+        Mount("/mcp", app=mcp),
     ]
     app.add_middleware(SecurityHeaders)
     if console:
