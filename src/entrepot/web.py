@@ -22,6 +22,7 @@ from entrepot.kernel.doors.mcp_mount import McpMount
 from entrepot.kernel.doors.rest import RestDoor
 from entrepot.kernel.operations import NotFound
 from entrepot.kernel.things.http import telemetry_route
+from entrepot.memory import calm_collector
 
 SECURITY_HEADERS = {
     "x-content-type-options": "nosniff",
@@ -59,6 +60,7 @@ def build_web(
         # Not on the loop: the workflow engine refuses to be started where a loop runs.
         await asyncio.get_running_loop().run_in_executor(None, application.start_threads)
         await application.start_telemetry()
+        calm_collector()
         try:
             if during is None:
                 yield
