@@ -93,20 +93,20 @@ class Report:
         console = Console(width=max(120, shutil.get_terminal_size().columns))
         console.print(machine())
         table = Table(title=f"benchmarks: {self.name}")
-        for heading in ("figure", "value", "unit", "runs", "peer", "peer's value", "times better", "target", "met"):
-            table.add_column(
-                heading, justify="right" if heading in {"value", "peer's value", "times better"} else "left"
-            )
+        right = {"value", "runs", "peer's value", "times better", "target"}
+        for heading in ("figure", "value", "unit", "runs", "peer's value", "times better", "target", "met"):
+            table.add_column(heading, justify="right" if heading in right else "left", no_wrap=heading != "runs")
         for one in self.figures:
             target = f"{_plain(one.target[0])} / {_plain(one.target[1])}" if one.target else ""
             ratio = "" if one.ratio is None else f"{one.ratio:.2f}"
-            runs = " ".join(_plain(run) for run in one.runs)
+            runs = " ".join(_plain(run) for run in one.runs) if len(one.runs) > 1 else ""
             peer_value = "" if one.peer_value is None else _plain(one.peer_value)
-            table.add_row(one.name, _plain(one.value), one.unit, runs, one.peer, peer_value, ratio, target, one.verdict)
+            table.add_row(one.name, _plain(one.value), one.unit, runs, peer_value, ratio, target, one.verdict)
         console.print(table)
         for one in self.figures:
-            if one.note:
-                console.print(f"{one.name}: {one.note}")
+            said = "; ".join(filter(None, (one.note, f"peer: {one.peer}" if one.peer else "")))
+            if said:
+                console.print(f"{one.name}: {said}", highlight=False)
         lines = [one.line() for one in self.figures]
         OUTPUT.mkdir(exist_ok=True)
         (OUTPUT / f"{self.name}.jsonl").write_text("\n".join(lines) + "\n")
