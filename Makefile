@@ -2,7 +2,7 @@
 #   make run [PORT=8080] [DATA=./var]    set up and start
 #   make test                            set up, lint, type-check, check layers, run every test
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint format check-tools bench-kernel crash replay lock clean
+.PHONY: help setup run test lint format check-tools bench-kernel crash fuzz replay lock clean
 
 PYTHON ?= python3
 PORT   ?= 8080
@@ -19,7 +19,7 @@ UV      := 0.13
 
 help:
 	@sed -n 's/^#   //p' Makefile
-	@echo "also: setup lint format bench-kernel crash replay lock clean"
+	@echo "also: setup lint format bench-kernel crash fuzz replay lock clean"
 
 # ---- set-up: runs again only when a lock (or the package's own metadata) has changed
 
@@ -72,6 +72,9 @@ test: check-tools lint
 
 crash: .venv/.dev-stamp
 	ENTREPOT_CRASH_ROUNDS=200 $(BIN)/python -m pytest tests/crash --timeout 7200 $(PYTEST_ARGS)
+
+fuzz: .venv/.dev-stamp
+	ENTREPOT_FUZZ_EXAMPLES=30 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup tests/test_openapi_fuzz.py $(PYTEST_ARGS)
 
 bench-kernel: .venv/.dev-stamp
 	$(BIN)/python -m benchmarks.kernel

@@ -1,6 +1,7 @@
 """Bad input over the whole API description: no 500, no undocumented answer, and the world still stands afterwards."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +29,7 @@ from entrepot.region.seed import cast_of, manifest, seed_parties, seed_tank
 from entrepot.settings import load_settings
 from entrepot.web import build_web
 
-EXAMPLES = 3
+EXAMPLES = int(os.environ.get("ENTREPOT_FUZZ_EXAMPLES", "3"))
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -73,7 +74,7 @@ def fuzzed(database_url: str, tmp_path: Path) -> Iterator[Fuzzed]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(400 + 100 * EXAMPLES)
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 # The writer threads draw from their own generators while an example is made; Hypothesis takes it for its own.

@@ -101,7 +101,7 @@ def test_keys_and_limits_over_http(served: Served):
     theirs = served.send(name, receipt, token=served.tokens["per_chen"], key="once")
     assert theirs.status_code == 403, "a key belongs to its actor"
     assert served.send(name, receipt, token=wang).json()["type"].endswith("idempotency/key-missing")
-    for wrong in ("k" * 256, "a\tb"):
+    for wrong in ("k" * 256, "a\tb", "a b"):
         assert served.send(name, receipt, token=wang, key=wrong).status_code == 400
 
     # Sign-in is declared with 120 a minute, in bursts of 20; who is not signed in is counted by address.

@@ -30,6 +30,7 @@ from entrepot.kernel.operations import Request as OperationRequest
 Resolve = Callable[[str], Awaitable[Actor]]
 KEY_HEADER = "idempotency-key"
 MAX_KEY_LENGTH = 255
+KEY = re.compile(r"[!-~]+")
 INTEGER = re.compile(r"-?[0-9]{1,18}")
 PROBLEM_JSON = "application/problem+json"
 Parsed = OperationRequest[Answer]
@@ -222,12 +223,14 @@ def _is_list(annotation: Any) -> bool:
 def _key(operation: Operation, request: Request) -> str:
     if operation.kind == "query":
         return ""
-    key = request.headers.get(KEY_HEADER, "").strip()
+    key = request.headers.get(KEY_HEADER, "").strip(" \t")  # what HTTP allows around a value
     if not key:
         raise BadRequest(
             "idempotency/key-missing",
             "A command needs the header Idempotency-Key: a text of up to 255 characters, the same when you repeat it.",
         )
-    if len(key) > MAX_KEY_LENGTH or not key.isprintable():
-        raise BadRequest("idempotency/key-invalid", "Idempotency-Key must be printable, 255 characters at most.")
+    if len(key) > MAX_KEY_LENGTH or KEY.fullmatch(key) is None:
+        raise BadRequest(
+            "idempotency/key-invalid", "Idempotency-Key has 1 to 255 visible ASCII characters, and no space among them."
+        )
     return key
