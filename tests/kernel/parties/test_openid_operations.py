@@ -161,6 +161,21 @@ def test_links_are_listed_and_end_with_the_sessions(town: Town):
     assert [(event[0], event[2]) for event in town.events("parties.unlink_subject")] == [("per_1", 200), ("", 404)]
 
 
+def test_a_linked_account_passes_to_nobody_else_before_it_is_unlinked(town: Town):
+    town.link()
+    town.link()  # the same again
+    with town.database.unit() as uow:
+        scope = Scope(uow, "test", town.clock.now_us(), Random(1), lambda prefix: f"{prefix}_x", "x", lambda *_: None)
+        Parties(scope).register_person("d", "", person_id="per_2")
+    session = town.sign_in()
+    to_another = LinkSubject(issuer=ISSUER, subject=SUBJECT, person_id="per_2", organisation_id="org_1")
+    assert code(lambda: town.executor.run(to_another, SECURITY, "another")) == "sign-in/linked"
+    assert town.resolver.actor(session.token).id == "per_1"
+    town.executor.run(UnlinkSubject(issuer=ISSUER, subject=SUBJECT), SECURITY, "unlink")
+    assert code(lambda: town.resolver.actor(session.token)) == "sign-in/revoked"
+    town.executor.run(to_another, SECURITY, "another, later")
+
+
 def test_only_the_security_administrator_links_and_unlinks(town: Town):
     town.link()
     outsider = Actor("test", "per_1", "org_1", "person", frozenset({"parties:self", "parties:read"}))

@@ -218,10 +218,17 @@ class Parties:
         return [Assignment(*row) for row in rows]
 
     def link_subject(self, issuer: str, subject: str, person: str, organisation: str) -> None:
-        """Let a subject of an OpenID Connect issuer be a person here. Raises NotFound."""
+        """Let a subject of an OpenID Connect issuer be a person here.
+
+        Raises NotFound, and Conflict while it is another's: unlinking ends that one's sessions, which this would not.
+        """
         self._require_person(person)
         self.organisation(organisation)
-        self._uow.upsert(subjects, (self._t, issuer.rstrip("/"), subject, person, organisation))
+        key = (self._t, issuer.rstrip("/"), subject)
+        linked = self._uow.lock(subjects, key)
+        if linked is not None and (linked[3], linked[4]) != (person, organisation):
+            raise Conflict("sign-in/linked", "This account is linked already; unlink it first.")
+        self._uow.upsert(subjects, (*key, person, organisation))
         self._forget()
 
     def unlink_subject(self, issuer: str, subject: str) -> tuple[str, str]:
